@@ -1,0 +1,5 @@
+# One switch for all targets: mixing sanitized and plain objects reports faults that are not there.
+if(FASTERAPI_SANITIZE)
+  add_compile_options(-fsanitize=${FASTERAPI_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${FASTERAPI_SANITIZE})
+endif()

@@ -1,0 +1,93 @@
+"""The compiled half of fasterapi: the scheduler under the event loop, and the ASGI server.
+
+Everything here is called from the loop's own thread, except ``Scheduler.call_soon_threadsafe``.
+"""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, MutableMapping
+from typing import Any, TypedDict
+
+__version__: str
+
+def live_objects() -> dict[str, int]:
+    """Live native objects by kind, without the kinds that have none: ``{}`` when all are gone."""
+
+class Scheduler:
+    """Mixed in before ``asyncio.SelectorEventLoop``: callbacks, timers, readiness and the run of
+    one turn, over libuv. See ``fasterapi.loop.EventLoop``."""
+
+class Settings(TypedDict, total=False):
+    """Limits and switches; what is absent keeps the default of ``server/base/settings.h``.
+
+    Times are seconds, sizes are bytes.
+    """
+
+    keep_alive_timeout: float
+    head_timeout: float
+    body_timeout: float
+    write_timeout: float
+    server_header: bool
+    date_header: bool
+
+AccessCallback = Callable[[str, str, str, str, int], object]
+"""Called with (client address "host:port" or "", method, path with query, HTTP version, status)."""
+
+class Server:
+    """Serves one ASGI 3 application on the given event loop.
+
+    The loop must be running, in this thread, while the server listens. With a
+    ``fasterapi.loop.EventLoop`` both share one libuv loop; with any other loop the server's own
+    libuv loop is nested in it, by ``add_reader`` and ``call_later``.
+
+    Args:
+        app: an ASGI 3 application, called as ``app(scope, receive, send)``.
+        loop: the event loop.
+        logger: receives messages, and "Exception in ASGI application" with ``exc_info``.
+        access: what becomes of each answered request: a callable gets every record, an ``int`` is a file descriptor to
+            which plain lines are written without Python, ``None`` records nothing.
+        state: the lifespan's state; each request gets a shallow copy. ``None``: no ``state`` key.
+        context: each request runs in a copy of it. ``None``: a copy of the context at construction.
+        root_path: ASGI's ``root_path``; also put before each request's ``path``, as uvicorn does.
+        settings: see ``Settings``.
+
+    Raises:
+        TypeError, ValueError: an argument of the wrong type or out of range.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        logger: logging.Logger,
+        access: AccessCallback | int | None = None,
+        state: MutableMapping[str, Any] | None = None,
+        context: contextvars.Context | None = None,
+        root_path: str = "",
+        settings: Settings | None = None,
+    ) -> None: ...
+    def listen(self, fd: int, backlog: int = 2048) -> None:
+        """Accepts connections on a bound stream socket (AF_INET, AF_INET6, AF_UNIX).
+
+        Takes its own duplicate of ``fd``; the caller's stays open. Raises ``OSError``.
+        """
+    def stop_listening(self) -> None:
+        """Closes the listeners. Open connections go on."""
+    def drain(self) -> None:
+        """Closes idle connections now and the others after the answer in hand. Idempotent."""
+    def abort(self) -> None:
+        """Cuts every connection at once; their applications get ``http.disconnect``."""
+    def close(self) -> None:
+        """``stop_listening`` and ``abort``, and lets go of the application. Idempotent."""
+    def on_change(self, callback: Callable[[], object] | None) -> None:
+        """``callback()`` is called (from the loop) whenever a connection or a task has ended."""
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The application's tasks that have not finished."""
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+    @property
+    def total_requests(self) -> int:
+        """Requests whose head was handed to the application, since construction."""

@@ -1,0 +1,29 @@
+// Small pure functions on bytes: the character classes of RFC 9110 and case-insensitive views.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace fasterapi::base {
+
+// RFC 9110 5.6.2: tchar, the characters of a token (method, field name).
+bool is_tchar(char c);
+bool is_token(std::string_view text);
+
+// RFC 9110 5.5: field-value = VCHAR, obs-text, SP and HTAB; no other control character.
+bool is_field_value(std::string_view text);
+
+char to_lower(char c);  // ASCII only
+bool equals_ignoring_case(std::string_view a, std::string_view b);
+std::string_view trim_ows(std::string_view text);  // SP and HTAB at both ends, RFC 9110 5.6.3
+
+// Whether a comma-separated list (RFC 9110 5.6.1) holds the token, ignoring case.
+bool list_has_token(std::string_view list, std::string_view token);
+
+void append_decimal(std::string& out, std::uint64_t number);
+void append_hex(std::string& out, std::uint64_t number);
+
+}  // namespace fasterapi::base

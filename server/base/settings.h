@@ -1,0 +1,63 @@
+// Every limit and timeout of the server, each with the reason for its value.
+// One Settings object is made at start-up and passed by const reference; nobody keeps a global.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace fasterapi::base {
+
+using Milliseconds = std::chrono::milliseconds;
+
+struct Settings {
+  // --- Size of a request's head -------------------------------------------------------------
+  // 8 KiB is what nginx gives one line (large_client_header_buffers); browsers stay below it.
+  std::size_t max_request_line = 8 * 1024;
+  // The whole head: four such lines, as nginx's four buffers. A head of more is answered 431.
+  std::size_t max_head = 32 * 1024;
+  // Envoy allows 100 fields, HAProxy 101; 128 leaves room for proxies that add their own.
+  std::size_t max_header_fields = 128;
+  // Chunk extensions carry nothing we use; without a cap they are free bytes for a client.
+  std::size_t max_chunk_extensions = 16 * 1024;
+
+  // --- Memory of one connection -------------------------------------------------------------
+  // Unread request body (and unparsed pipelined bytes) held before the socket is no longer read.
+  std::size_t body_high_water = 64 * 1024;
+  // Queued response bytes above which `await send()` waits, and below which it goes on.
+  std::size_t write_high_water = 64 * 1024;
+  std::size_t write_low_water = 16 * 1024;
+  // Body bytes of at least this size are given to writev() in place; below it a copy is cheaper
+  // than keeping the application's object alive and adding an iovec.
+  std::size_t zero_copy_threshold = 16 * 1024;
+  // Rest of a request body that nobody read, swallowed so that the client sees the answer
+  // instead of a reset (Go's net/http uses the same figure); beyond it the connection is closed.
+  std::size_t max_discarded_body = 256 * 1024;
+
+  // --- Time, each phase's deadline ----------------------------------------------------------
+  // From the first byte (or accept) to the end of the head, in total: not restarted by a drip.
+  Milliseconds head_timeout{10'000};
+  // A request body must make some progress in this time.
+  Milliseconds body_timeout{30'000};
+  // A response must make some progress in this time.
+  Milliseconds write_timeout{60'000};
+  // An idle connection after its last response; uvicorn's default.
+  Milliseconds keep_alive_timeout{5'000};
+  // After an early answer: how long we go on swallowing before the close.
+  Milliseconds linger_timeout{2'000};
+
+  // --- Fairness -----------------------------------------------------------------------------
+  // Pipelined requests of one connection answered in one turn of the loop before others run.
+  unsigned max_requests_per_turn = 64;
+  // Connections accepted in one turn before the ones that are open run again.
+  unsigned max_accepts_per_turn = 64;
+
+  // --- Response headers ---------------------------------------------------------------------
+  bool server_header = true;
+  bool date_header = true;
+};
+
+}  // namespace fasterapi::base
