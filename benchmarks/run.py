@@ -1,0 +1,116 @@
+"""The table: CPU time per request of each server, interleaved, as medians and ratios.
+
+Usage: python -m benchmarks.run --python PYTHON_WITH_THE_SERVERS
+
+See README.md for what is measured and what is not.
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+from benchmarks import options, report
+from benchmarks.load import Sample, measure, wrk_version
+from benchmarks.peers import LIMIT, Server
+from benchmarks.process import Failed, Where
+from benchmarks.rows import ROWS, Row
+
+Failures = dict[str, dict[str, str]]
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = options.parser("CPU time per request: fasterapi, its peers and the limit.", repeats=5)
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=ROWS,
+        default=list(ROWS),
+        metavar="ROW",
+        help=f"which rows, of {', '.join(ROWS)}",
+    )
+    parser.add_argument("--connections", type=int, help="instead of each row's own number")
+    parser.add_argument("--duration", type=int, default=3, help="seconds of load for each cell")
+    parser.add_argument("--warm-up", type=int, default=1, help="seconds of load before it, not counted")
+    parser.add_argument("--markdown", type=Path, help="write the report here instead of to stdout")
+    return parser.parse_args(arguments)
+
+
+def measure_row(
+    row: Row, servers: list[Server], chosen: argparse.Namespace, where: Where
+) -> tuple[dict[str, list[Sample]], dict[str, str]]:
+    """All repeats of one row, servers interleaved. One that fails leaves the row, with its reason."""
+    samples: dict[str, list[Sample]] = {server.name: [] for server in servers}
+    failed: dict[str, str] = {}
+    for repeat in range(chosen.repeats):
+        for server in options.rotated(servers, repeat):
+            if server.name in failed:
+                continue
+            try:
+                sample = measure(server, row, chosen.duration, chosen.warm_up, where)
+            except Failed as failure:
+                failed[server.name] = failure.reason
+                options.progress(f"FAILED {row.name}: {failure}")
+                continue
+            samples[server.name].append(sample)
+            options.progress(
+                f"{row.name} {repeat + 1}/{chosen.repeats} {server.name}: user {sample['user_us']:.1f}"
+                f" + system {sample['system_us']:.1f} µs, {sample['requests_per_s']:,.0f}/s"
+            )
+    return {name: runs for name, runs in samples.items() if name not in failed}, failed
+
+
+def measure_rows(
+    chosen: argparse.Namespace, servers: list[Server], where: Where
+) -> tuple[report.Samples, Failures]:
+    """Every row, one after the other."""
+    samples: report.Samples = {}
+    failures: Failures = {}
+    for name in chosen.rows:
+        row = ROWS[name]
+        if chosen.connections:
+            row = dataclasses.replace(row, connections=chosen.connections)
+        able = [server for server in servers if row.limit or server.name != LIMIT]
+        samples[name], failed = measure_row(row, able, chosen, where)
+        if failed:
+            failures[name] = failed
+    return samples, failures
+
+
+def main() -> int:
+    """Measure and report; 1 when a row failed, or a bar was missed under --enforce."""
+    chosen = parse()
+    versions = options.versions_of(chosen)
+    about = options.about(versions)
+    about["client"] = f"{wrk_version()}, one thread"
+    about["load"] = (
+        f"{chosen.duration} s after {chosen.warm_up} s of warm-up, {chosen.repeats} interleaved repeats"
+    )
+    if chosen.connections:
+        about["connections"] = f"{chosen.connections} in every row, whatever its title says"
+    where = options.where(chosen)
+    servers = options.installed(chosen, versions, about)
+    samples, failures = measure_rows(chosen, servers, where)
+    text = report.markdown(samples, failures, chosen.subject, about)
+    if chosen.markdown:
+        chosen.markdown.write_text(text)
+    else:
+        print(text, end="")
+    found = report.verdicts(samples, chosen.subject)
+    options.write_json(
+        chosen.json,
+        {
+            "about": about,
+            "commands": {server.name: server.shown() for server in servers},
+            "samples": samples,
+            "verdicts": [{**dataclasses.asdict(one), "met": one.met} for one in found],
+            "failures": failures,
+        },
+    )
+    reached = bool(found) and all(one.met for one in found)
+    return 1 if failures or (chosen.enforce and not reached) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
