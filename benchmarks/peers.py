@@ -125,7 +125,7 @@ json.dump(found, sys.stdout)
 
 
 def environment() -> dict[str, str]:
-    """The caller's, with this folder first on the path of imports; servers start in this folder too.
+    """The caller's, with this folder first on the path of imports.
 
     The folder and not the tree's root: there an installed fasterapi would be hidden by its source.
     To measure one built inside the tree, name the root in PYTHONPATH.

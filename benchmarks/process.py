@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from benchmarks.peers import HERE, Server, environment
+from benchmarks.peers import Server, environment
 
 HOST = "127.0.0.1"
 # Long enough for the slowest import on a busy machine; a server that needs more is broken.
@@ -167,11 +167,12 @@ def running(server: Server, app: str, where: Where, extra: tuple[str, ...] = ())
     """Start the server pinned to its CPU and stop it on leaving. It may not be ready yet."""
     port = 0 if server.prints_port else free_port()
     command = [*server.command(where.python, where.limit, app, port), *extra]
-    with tempfile.TemporaryFile() as output:
+    # An empty folder to run in: granian, for one, would take this one for the package that it is.
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
         started = time.monotonic()
         process = subprocess.Popen(
             command,
-            cwd=HERE,
+            cwd=folder,
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if server.prints_port else output,
