@@ -1,0 +1,90 @@
+# Every target installs what it lacks first (scripts/bootstrap), and is quick when nothing is to do.
+#   make PYTHON=python3.13     another interpreter for .venv
+#   make JOBS=1                fewer compilers at once
+#   make test PYTEST="-k loop" arguments for pytest
+PYTHON ?=
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+PYTEST ?=
+FUZZ_SECONDS ?= 60
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+PY := .venv/bin/python
+BOOTSTRAP := PYTHON="$(PYTHON)" scripts/bootstrap
+export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
+
+.DEFAULT_GOAL := check
+.DELETE_ON_ERROR:
+.PHONY: help run check build test test-all-pythons format lint asan tsan fuzz conformance bench wheel \
+        executable clean distclean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+check: build ## (default) build, then GoogleTest, the fuzz corpora and pytest
+	scripts/test dev $(PYTEST)
+
+run: ## serve examples/hello.py on http://127.0.0.1:8000
+	@$(BOOTSTRAP) build run
+	@scripts/build release _native
+	PYTHONPATH=$(CURDIR)/build/release/python .venv/bin/fasterapi run examples/hello.py --host $(HOST) --port $(PORT)
+
+build: ## the module, the executable and the unit tests, into build/dev
+	@$(BOOTSTRAP) build test
+	@scripts/build dev
+
+test: build ## every test, also the framework tests on each other Python found
+	scripts/test dev --all-pythons $(PYTEST)
+
+test-all-pythons: ## only the framework tests, on each other Python found
+	@$(BOOTSTRAP) build test
+	scripts/test-pythons
+
+format: ## clang-format and ruff format, in place
+	@$(BOOTSTRAP) format
+	git ls-files '*.h' '*.cc' | xargs clang-format-14 -i
+	.venv/bin/ruff check --fix-only --quiet . && .venv/bin/ruff format --quiet .
+
+lint: ## clang-format and ruff (as a check), mypy --strict, clang-tidy
+	@$(BOOTSTRAP) build test lint
+	@scripts/build dev
+	scripts/lint
+
+asan: ## GoogleTest and pytest under the address and undefined-behaviour sanitizers
+	@$(BOOTSTRAP) build test
+	@scripts/build asan
+	scripts/test asan $(PYTEST)
+
+tsan: ## GoogleTest and the tests of the loop under the thread sanitizer
+	@$(BOOTSTRAP) build test
+	@scripts/build tsan
+	scripts/test tsan $(PYTEST)
+
+fuzz: ## each fuzz target for FUZZ_SECONDS (60), starting from its corpus
+	@$(BOOTSTRAP) build fuzz
+	@scripts/build fuzz
+	scripts/fuzz $(FUZZ_SECONDS)
+
+conformance: build ## the same questions to uvicorn and to us, differences shown
+	$(PY) -m conformance.parity
+
+bench: ## peers and us on this machine, one table
+	@$(BOOTSTRAP) build bench
+	@scripts/build bench
+	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/bench/python:$(CURDIR) $(PY) -m benchmarks.run
+
+wheel: ## a wheel into dist/
+	@$(BOOTSTRAP) build
+	$(PY) -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
+
+executable: ## the self-standing executable into build/release/install
+	@$(BOOTSTRAP) build
+	@scripts/build release
+	cmake --install build/release --prefix build/release/install
+
+clean: ## what was built; .venv stays
+	rm -rf build dist fasterapi/_native*.so
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## and .venv
+	rm -rf .venv

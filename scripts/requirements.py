@@ -1,0 +1,24 @@
+"""Prints the requirements of the package and of the extras named on the command line, one a line.
+
+pyproject.toml stays the only list, and pip can install them without building the package.
+"""
+
+import pathlib
+import sys
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    from pip._vendor import tomli as tomllib
+
+PROJECT = pathlib.Path(__file__).resolve().parent.parent / "pyproject.toml"
+
+
+def requirements(extras: list[str]) -> list[str]:
+    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
+    lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)]
+    return list(dict.fromkeys(requirement for each in lists for requirement in each))
+
+
+if __name__ == "__main__":
+    print("\n".join(requirements(sys.argv[1:])))
