@@ -70,7 +70,7 @@ void Output::consume(std::size_t count) {
 
 void Output::clear() {
   if (segments_.capacity() > kKeptSegments) {
-    segments_ = {};
+    segments_ = std::vector<Segment>();
   } else {
     segments_.clear();
   }

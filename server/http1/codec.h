@@ -84,8 +84,8 @@ class Codec {
   bool wants_close() const;
 
  private:
-  struct Parser;                    // llhttp and what its callbacks fill
-  std::unique_ptr<Parser> parser_;
+  struct Halves;  // RequestParser and ResponseEncoder; llhttp's header stays inside this room
+  std::unique_ptr<Halves> halves_;
 };
 
 // A whole minimal response for a fault before or instead of an application's answer:

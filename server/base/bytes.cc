@@ -1,0 +1,73 @@
+#include "server/base/bytes.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace fasterapi::base {
+
+namespace {
+
+constexpr std::string_view kTcharSymbols = "!#$%&'*+-.^_`|~";
+
+constexpr std::array<bool, 256> make_tchars() {
+  std::array<bool, 256> table{};
+  for (char c = '0'; c <= '9'; ++c) table[static_cast<unsigned char>(c)] = true;
+  for (char c = 'A'; c <= 'Z'; ++c) table[static_cast<unsigned char>(c)] = true;
+  for (char c = 'a'; c <= 'z'; ++c) table[static_cast<unsigned char>(c)] = true;
+  for (char c : kTcharSymbols) table[static_cast<unsigned char>(c)] = true;
+  return table;
+}
+
+constexpr std::array<bool, 256> kTchars = make_tchars();
+
+constexpr bool is_ows(char c) { return c == ' ' || c == '\t'; }
+
+void append_number(std::string& out, std::uint64_t number, int base) {
+  std::array<char, 20> digits;  // 2^64 - 1 has 20 decimal digits
+  auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number, base).ptr;
+  out.append(digits.data(), end);
+}
+
+}  // namespace
+
+bool is_tchar(char c) { return kTchars[static_cast<unsigned char>(c)]; }
+
+bool is_token(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_tchar);
+}
+
+bool is_field_value(std::string_view text) {
+  bool control = false;  // gathered without a branch, so that the compiler can use vectors
+  for (char c : text) {
+    auto byte = static_cast<unsigned char>(c);
+    control |= (byte < 0x20 && byte != '\t') || byte == 0x7f;
+  }
+  return !control;
+}
+
+char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return to_lower(x) == to_lower(y); });
+}
+
+std::string_view trim_ows(std::string_view text) {
+  while (!text.empty() && is_ows(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_ows(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+bool list_has_token(std::string_view list, std::string_view token) {
+  while (!list.empty()) {
+    std::size_t comma = std::min(list.find(','), list.size());
+    if (equals_ignoring_case(trim_ows(list.substr(0, comma)), token)) return true;
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return false;
+}
+
+void append_decimal(std::string& out, std::uint64_t number) { append_number(out, number, 10); }
+void append_hex(std::string& out, std::uint64_t number) { append_number(out, number, 16); }
+
+}  // namespace fasterapi::base

@@ -1,0 +1,279 @@
+#include "server/http1/response_encoder.h"
+
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "server/base/bytes.h"
+#include "server/base/log.h"
+
+namespace fasterapi::http1 {
+
+namespace {
+
+using base::Failure;
+using base::Header;
+using base::Last;
+using base::Result;
+
+// What the server must know of a field that the application sets.
+enum class Meaning : std::uint8_t {
+  kPlain,
+  kContentLength,
+  kConnection,
+  kDate,
+  kServer,
+  kDropped,  // about this hop, or its framing: the server's business (RFC 9110 7.6.1, RFC 9112 6.1)
+};
+
+Meaning meaning_of(std::string_view name) {
+  auto is = [name](std::string_view known) { return base::equals_ignoring_case(name, known); };
+  switch (name.size()) {
+    case 2:
+      return is("te") ? Meaning::kDropped : Meaning::kPlain;
+    case 4:
+      return is("date") ? Meaning::kDate : Meaning::kPlain;
+    case 6:
+      return is("server") ? Meaning::kServer : Meaning::kPlain;
+    case 7:
+      return is("upgrade") ? Meaning::kDropped : Meaning::kPlain;
+    case 10:
+      if (is("connection")) return Meaning::kConnection;
+      return is("keep-alive") ? Meaning::kDropped : Meaning::kPlain;
+    case 14:
+      return is("content-length") ? Meaning::kContentLength : Meaning::kPlain;
+    case 16:
+      return is("proxy-connection") ? Meaning::kDropped : Meaning::kPlain;
+    case 17:
+      return is("transfer-encoding") ? Meaning::kDropped : Meaning::kPlain;
+    default:
+      return Meaning::kPlain;
+  }
+}
+
+void append_status_line(std::string& out, int status) {
+  switch (status) {
+    case 200:
+      out.append("HTTP/1.1 200 OK\r\n");
+      return;
+    case 201:
+      out.append("HTTP/1.1 201 Created\r\n");
+      return;
+    case 204:
+      out.append("HTTP/1.1 204 No Content\r\n");
+      return;
+    case 304:
+      out.append("HTTP/1.1 304 Not Modified\r\n");
+      return;
+    case 404:
+      out.append("HTTP/1.1 404 Not Found\r\n");
+      return;
+    default:
+      out.append("HTTP/1.1 ");
+      base::append_decimal(out, static_cast<std::uint64_t>(status));
+      // RFC 9112 4: the space is there even when the phrase is empty.
+      out.append(" ").append(base::reason_phrase(status)).append("\r\n");
+  }
+}
+
+void append_line(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(": ").append(value).append("\r\n");
+}
+
+Failure bad_header(std::string_view what, std::string_view name) {
+  std::string reason(what);
+  reason.append(" \"");
+  base::append_escaped(reason, name);
+  reason.push_back('"');
+  return {500, std::move(reason)};
+}
+
+// RFC 9110 8.6: 1*DIGIT.
+std::optional<std::uint64_t> read_length(std::string_view text) {
+  std::uint64_t number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+struct ResponseEncoder::Plan {
+  Framing framing = Framing::kNone;
+  bool close = false;
+  bool has_date = false;
+  bool has_server = false;
+  std::optional<std::uint64_t> length;
+};
+
+void ResponseEncoder::begin(const base::RequestHead& request, Reuse reuse) {
+  state_ = State::kAwaitsHead;
+  http_1_0_ = request.version.minor == 0;
+  expects_continue_ = request.expects_continue;
+  // Applications are given the method in capitals and answer "head" as HEAD. Its sender may or
+  // may not wait for a body (RFC 9110 9.1): only the connection's end is clear to both.
+  head_request_ = base::equals_ignoring_case(request.method, "HEAD");
+  bool ambiguous = head_request_ && request.method != "HEAD";
+  if (reuse == Reuse::kClose || ambiguous) close_ = true;
+}
+
+void ResponseEncoder::send_continue() {
+  if (!expects_continue_ || state_ != State::kAwaitsHead) return;
+  expects_continue_ = false;
+  output_.append("HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+Result<void> ResponseEncoder::send_head(const base::ResponseHead& head, const DefaultHeaders& defaults) {
+  if (state_ != State::kAwaitsHead) return Failure{500, "no response head is due"};
+  Result<Plan> result = plan(head);
+  if (!result) return result.failure();
+  framing_ = result->framing;
+  remaining_ = result->length.value_or(0);
+  close_ = result->close;
+  write_head(head, defaults, *result);
+  state_ = State::kBody;
+  return {};
+}
+
+// Reads and checks the whole head before a byte of it is written.
+Result<ResponseEncoder::Plan> ResponseEncoder::plan(const base::ResponseHead& head) const {
+  if (head.status < 200 || head.status > 999) {
+    return Failure{500, "status " + std::to_string(head.status) + " is not that of a final response"};
+  }
+  Plan plan;
+  plan.close = close_;
+  for (const auto& [name, value] : head.headers) {
+    // RFC 9110 5.1, 5.5: a line break in either would let the application's data forge a response.
+    if (!base::is_token(name)) return bad_header("invalid header name", name);
+    if (!base::is_field_value(value)) return bad_header("invalid value of header", name);
+    switch (meaning_of(name)) {
+      case Meaning::kContentLength:
+        if (plan.length) return bad_header("more than one header", name);
+        plan.length = read_length(value);
+        if (!plan.length) return bad_header("invalid value of header", name);
+        break;
+      case Meaning::kConnection:
+        plan.close |= base::list_has_token(value, "close");
+        break;
+      case Meaning::kDate:
+        plan.has_date = true;
+        break;
+      case Meaning::kServer:
+        plan.has_server = true;
+        break;
+      default:
+        break;
+    }
+  }
+  // RFC 9112 6.3: these end with the head, whatever it says.
+  if (head_request_ || head.status == 204 || head.status == 304) {
+    plan.framing = Framing::kNone;
+  } else if (plan.length) {
+    plan.framing = Framing::kLength;
+  } else if (http_1_0_) {
+    // RFC 9112 6.1: no transfer-encoding to a client that did not announce HTTP/1.1.
+    plan.framing = Framing::kUntilClose;
+    plan.close = true;
+  } else {
+    plan.framing = Framing::kChunked;
+  }
+  return plan;
+}
+
+void ResponseEncoder::write_head(const base::ResponseHead& head, const DefaultHeaders& defaults,
+                                 const Plan& plan) {
+  std::string& out = output_.tail();
+  const std::size_t before = out.size();
+  append_status_line(out, head.status);
+  if (!plan.has_date && !defaults.date.empty()) append_line(out, "date", defaults.date);
+  if (!plan.has_server && !defaults.server.empty()) append_line(out, "server", defaults.server);
+  out.append(defaults.extra);
+  for (const auto& [name, value] : head.headers) {
+    Meaning meaning = meaning_of(name);
+    if (meaning == Meaning::kDropped || meaning == Meaning::kConnection) continue;
+    // RFC 9110 8.6: no content-length in a 204.
+    if (meaning == Meaning::kContentLength && head.status == 204) continue;
+    append_line(out, name, value);
+  }
+  if (plan.framing == Framing::kChunked) out.append("transfer-encoding: chunked\r\n");
+  if (plan.close) {
+    out.append("connection: close\r\n");
+  } else if (http_1_0_) {
+    out.append("connection: keep-alive\r\n");  // RFC 9112 C.2.2: what an HTTP/1.0 client asked for
+  }
+  out.append("\r\n");
+  output_.grown(out.size() - before);
+}
+
+// Checks a piece of the body against the framing, and counts it.
+Result<void> ResponseEncoder::admit(std::size_t size, Last last) {
+  if (state_ != State::kBody) {
+    return Failure{500, complete() ? "the response is already complete" : "no response head was sent"};
+  }
+  if (framing_ == Framing::kLength) {
+    if (size > remaining_) {
+      return Failure{500, "response body longer than its content-length"};
+    }
+    if (last == Last::kYes && size < remaining_) {
+      // RFC 9112 6.3: the client waits for the rest; only the connection's end tells it the truth.
+      close_ = true;
+      return Failure{500, "response body shorter than its content-length"};
+    }
+    remaining_ -= size;
+  }
+  if (last == Last::kYes) state_ = State::kDone;
+  return {};
+}
+
+void ResponseEncoder::open_chunk(std::size_t size) {
+  if (framing_ != Framing::kChunked || size == 0) return;  // an empty chunk would be the last one
+  std::string& out = output_.tail();
+  const std::size_t before = out.size();
+  base::append_hex(out, size);
+  out.append("\r\n");
+  output_.grown(out.size() - before);
+}
+
+void ResponseEncoder::close_chunk(std::size_t size, Last last) {
+  if (framing_ != Framing::kChunked) return;
+  if (size != 0) output_.append(last == Last::kYes ? "\r\n0\r\n\r\n" : "\r\n");
+  if (size == 0 && last == Last::kYes) output_.append("0\r\n\r\n");
+}
+
+Result<void> ResponseEncoder::send_body(std::string_view bytes, Last last) {
+  if (Result<void> result = admit(bytes.size(), last); !result) return result;
+  if (framing_ == Framing::kNone) return {};
+  open_chunk(bytes.size());
+  output_.append(bytes);
+  close_chunk(bytes.size(), last);
+  return {};
+}
+
+Result<void> ResponseEncoder::send_body(base::Slice bytes, Last last) {
+  const std::size_t size = bytes.bytes().size();
+  if (size < settings_.zero_copy_threshold) return send_body(bytes.bytes(), last);
+  if (Result<void> result = admit(size, last); !result) return result;
+  if (framing_ == Framing::kNone) return {};
+  open_chunk(size);
+  output_.append(std::move(bytes));
+  close_chunk(size, last);
+  return {};
+}
+
+void append_error_response(base::Output& output, int status, const DefaultHeaders& defaults) {
+  std::string& out = output.tail();
+  const std::size_t before = out.size();
+  std::string_view body = base::reason_phrase(status);
+  append_status_line(out, status);
+  if (!defaults.date.empty()) append_line(out, "date", defaults.date);
+  if (!defaults.server.empty()) append_line(out, "server", defaults.server);
+  out.append(defaults.extra);
+  out.append("content-type: text/plain; charset=utf-8\r\ncontent-length: ");
+  base::append_decimal(out, body.size());
+  out.append("\r\nconnection: close\r\n\r\n").append(body);
+  output.grown(out.size() - before);
+}
+
+}  // namespace fasterapi::http1
