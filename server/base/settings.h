@@ -52,8 +52,6 @@ struct Settings {
   // --- Fairness -----------------------------------------------------------------------------
   // Pipelined requests of one connection answered in one turn of the loop before others run.
   unsigned max_requests_per_turn = 64;
-  // Connections accepted in one turn before the ones that are open run again.
-  unsigned max_accepts_per_turn = 64;
 
   // --- Response headers ---------------------------------------------------------------------
   bool server_header = true;

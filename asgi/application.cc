@@ -1,0 +1,97 @@
+#include "asgi/application.h"
+
+#include "asgi/http_cycle.h"
+#include "asgi/loop.h"
+
+namespace fasterapi::asgi {
+
+namespace {
+// First steps taken inside one turn's read callbacks. Beyond it tasks wait for the loop's own
+// queue, so that a flood of requests cannot starve accepts, timers and other tasks.
+constexpr unsigned kMaxEagerPerTurn = 512;
+}  // namespace
+
+Application::Application(Module& module, PyObject* owner, net::Loop& loop, Scheduler* scheduler, PyObject* app,
+                         PyObject* asyncio_loop, PyObject* logger, PyObject* context,
+                         std::size_t zero_copy_threshold)
+    : module_(module),
+      owner_(owner),
+      loop_(loop),
+      scheduler_(scheduler),
+      app_(Ref::share(app)),
+      asyncio_loop_(Ref::share(asyncio_loop)),
+      logger_(Ref::share(logger)),
+      context_(Ref::share(context)),
+      scopes_(module),
+      zero_copy_threshold_(zero_copy_threshold) {}
+
+void Application::on_exchange(connection::Exchange& exchange, const base::RequestHead& head) {
+  Ref cycle = new_http_cycle(module_, *this, exchange);
+  if (!cycle) {
+    PyErr_WriteUnraisable(owner_);
+    return exchange.detach();
+  }
+  HttpCycle& http = reinterpret_cast<HttpCycleObject*>(cycle.get())->cycle();
+  if (!app_) return;  // let go of already: the cycle's end cuts the exchange
+  Ref scope = scopes_.build(head, exchange.origin());
+  Ref receive = scope ? new_receive(module_, cycle.get()) : Ref();
+  Ref send = receive ? new_send(module_, cycle.get()) : Ref();
+  Ref task_factory;
+  if (send) task_factory = task_factory_of_loop();
+  if (!task_factory ||
+      !start_run(module_, options(task_factory.get()), runs_, app_.get(), std::move(scope), std::move(receive),
+                 std::move(send), cycle.get(), http)) {
+    http.on_start_failure();
+  }
+}
+
+StartOptions Application::options(PyObject* task_factory) {
+  if (turn_ != loop_.turn()) {
+    turn_ = loop_.turn();
+    eager_this_turn_ = 0;
+  }
+  bool eager = eager_this_turn_++ < kMaxEagerPerTurn;
+  return {asyncio_loop_.get(), scheduler_, task_factory, context_.get(), eager};
+}
+
+Ref Application::task_factory_of_loop() {
+  if (scheduler_ != nullptr) return Ref::share(scheduler_->task_factory());
+  return call_method(asyncio_loop_.get(), module_.names.get_task_factory);
+}
+
+void Application::report(const char* message, PyObject* error) {
+  ErrorKept kept;
+  if (!logger_) return;
+  Ref method = Ref::steal(PyObject_GetAttr(logger_.get(), module_.names.error));
+  Ref text = Ref::steal(PyUnicode_FromString(message));
+  Ref keywords = Ref::steal(PyTuple_Pack(1, module_.names.exc_info));
+  if (method && text && keywords) {
+    PyObject* arguments[] = {text.get(), error};
+    Ref logged = Ref::steal(
+        PyObject_Vectorcall(method.get(), arguments, 1, error == nullptr ? nullptr : keywords.get()));
+  }
+  if (PyErr_Occurred()) PyErr_WriteUnraisable(logger_.get());
+}
+
+int Application::traverse(visitproc visit, void* arg) {
+  Py_VISIT(app_.get());
+  Py_VISIT(asyncio_loop_.get());
+  Py_VISIT(logger_.get());
+  Py_VISIT(context_.get());
+  return scopes_.traverse(visit, arg);
+}
+
+void Application::clear() {
+  on_change_ = nullptr;
+  let_go();
+  logger_.reset();
+  asyncio_loop_.reset();
+}
+
+void Application::let_go() {
+  app_.reset();
+  context_.reset();
+  scopes_.clear();
+}
+
+}  // namespace fasterapi::asgi

@@ -1,0 +1,70 @@
+// The ASGI application as the connections' Handler: each exchange becomes a scope, a cycle and a
+// task. Owned by the Python Server object.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "asgi/messages.h"
+#include "asgi/module.h"
+#include "asgi/scope.h"
+#include "asgi/task.h"
+#include "server/connection/handler.h"
+#include "server/net/loop.h"
+
+namespace fasterapi::asgi {
+
+class Scheduler;
+
+class Application final : public connection::Handler {
+ public:
+  // `owner`: the Python object that this one is a part of.
+  Application(Module& module, PyObject* owner, net::Loop& loop, Scheduler* scheduler, PyObject* app,
+              PyObject* asyncio_loop, PyObject* logger, PyObject* context, std::size_t zero_copy_threshold);
+
+  bool prepare(std::string root_path, PyObject* state) { return scopes_.prepare(std::move(root_path), state); }
+  void on_exchange(connection::Exchange& exchange, const base::RequestHead& head) override;
+
+  // logger.error(message, exc_info=error), or without exc_info where `error` is null.
+  void report(const char* message, PyObject* error);
+  PyObject* asyncio_loop() const { return asyncio_loop_.get(); }
+  Ref tasks() const { return runs_.tasks(); }
+  bool idle() const { return runs_.empty(); }
+  void run_ended() {
+    if (on_change_) on_change_();
+  }
+  // Called whenever a run has ended.
+  void set_on_change(std::function<void()> on_change) { on_change_ = std::move(on_change); }
+  PyObject* owner() const { return owner_; }
+  // Scratch for reading one message's headers; free again when send() returns.
+  HeaderList& header_list() { return headers_; }
+  std::size_t zero_copy_threshold() const { return zero_copy_threshold_; }
+
+  // Drops the application; runs that have begun go on to their end.
+  void let_go();
+
+  int traverse(visitproc visit, void* arg);
+  void clear();
+
+ private:
+  StartOptions options(PyObject* task_factory);
+  Ref task_factory_of_loop();
+
+  Module& module_;
+  PyObject* owner_;
+  net::Loop& loop_;
+  Scheduler* scheduler_;
+  Ref app_;
+  Ref asyncio_loop_;
+  Ref logger_;
+  Ref context_;
+  ScopeBuilder scopes_;
+  Runs runs_;
+  std::uint64_t turn_ = 0;
+  unsigned eager_this_turn_ = 0;
+  HeaderList headers_;
+  std::size_t zero_copy_threshold_;
+  std::function<void()> on_change_;
+};
+
+}  // namespace fasterapi::asgi

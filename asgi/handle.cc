@@ -1,0 +1,198 @@
+#include "asgi/handle.h"
+
+#include "asgi/loop.h"
+
+namespace fasterapi::asgi {
+
+namespace {
+
+Handle* self_of(PyObject* object) { return reinterpret_cast<Handle*>(object); }
+
+PyObject* arguments_tuple(Handle* handle) {
+  if (handle->argument_count > Handle::kInlineArguments) return Py_NewRef(handle->arguments[0]);
+  PyObject* tuple = PyTuple_New(handle->argument_count);
+  if (tuple == nullptr) return nullptr;
+  for (Py_ssize_t i = 0; i < handle->argument_count; ++i) {
+    PyTuple_SET_ITEM(tuple, i, Py_NewRef(handle->arguments[i]));
+  }
+  return tuple;
+}
+
+PyObject* cancel(PyObject* object, PyObject*) {
+  Handle* self = self_of(object);
+  if (!self->cancelled) {
+    self->cancelled = true;
+    if (self->scheduler != nullptr) self->scheduler->cancel_timer(self);
+    drop_callback(self);
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* cancelled(PyObject* object, PyObject*) { return PyBool_FromLong(self_of(object)->cancelled); }
+
+PyObject* when(PyObject* object, PyObject*) { return PyFloat_FromDouble(self_of(object)->when); }
+
+PyObject* get_context(PyObject* object, PyObject*) {
+  PyObject* context = self_of(object)->context;
+  return Py_NewRef(context == nullptr ? Py_None : context);
+}
+
+PyObject* run(PyObject* object, PyObject*) {
+  if (!run_handle(self_of(object))) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* get_callback(PyObject* object, void*) {
+  PyObject* callback = self_of(object)->callback;
+  return Py_NewRef(callback == nullptr ? Py_None : callback);
+}
+
+PyObject* get_arguments(PyObject* object, void*) {
+  if (self_of(object)->callback == nullptr) Py_RETURN_NONE;
+  return arguments_tuple(self_of(object));
+}
+
+PyObject* get_source_traceback(PyObject* object, void*) {
+  PyObject* traceback = self_of(object)->source_traceback;
+  return Py_NewRef(traceback == nullptr ? Py_None : traceback);
+}
+
+PyObject* get_cancelled(PyObject* object, void*) { return PyBool_FromLong(self_of(object)->cancelled); }
+
+PyObject* repr(PyObject* object) {
+  Handle* self = self_of(object);
+  bool is_timer = PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(self->module->timer_handle_type.get()));
+  const char* name = is_timer ? "TimerHandle" : "Handle";
+  if (self->callback == nullptr) return PyUnicode_FromFormat("<%s%s>", name, self->cancelled ? " cancelled" : "");
+  Ref arguments = Ref::steal(arguments_tuple(self));
+  if (!arguments) return nullptr;
+  Ref text = Ref::steal(PyObject_CallFunctionObjArgs(self->module->format_callback.get(), self->callback,
+                                                     arguments.get(), nullptr));
+  if (!text) return nullptr;
+  return PyUnicode_FromFormat("<%s %U>", name, text.get());
+}
+
+void deallocate(PyObject* object) {
+  Handle* self = self_of(object);
+  PyTypeObject* type = Py_TYPE(object);
+  drop_callback(self);
+  Py_CLEAR(self->context);
+  Py_CLEAR(self->source_traceback);
+  type->tp_free(object);
+  Py_DECREF(type);
+}
+
+PyMethodDef kHandleMethods[] = {
+    {"cancel", cancel, METH_NOARGS, "Cancels the callback. Idempotent."},
+    {"cancelled", cancelled, METH_NOARGS, "Whether cancel() was called."},
+    {"get_context", get_context, METH_NOARGS, "The contextvars.Context that the callback runs in."},
+    {"_run", run, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr}};
+
+PyMethodDef kTimerMethods[] = {
+    {"when", when, METH_NOARGS, "The time on the loop's clock at which the callback is due, in seconds (float)."},
+    {nullptr, nullptr, 0, nullptr}};
+
+PyGetSetDef kHandleAttributes[] = {{"_callback", get_callback, nullptr, nullptr, nullptr},
+                                   {"_args", get_arguments, nullptr, nullptr, nullptr},
+                                   {"_source_traceback", get_source_traceback, nullptr, nullptr, nullptr},
+                                   {"_cancelled", get_cancelled, nullptr, nullptr, nullptr},
+                                   {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+PyType_Slot kHandleSlots[] = {
+    {Py_tp_doc, const_cast<char*>("A callback scheduled on the loop, as asyncio.Handle.")},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_repr, reinterpret_cast<void*>(repr)},
+    {Py_tp_methods, kHandleMethods},
+    {Py_tp_getset, kHandleAttributes},
+    {0, nullptr}};
+
+PyType_Slot kTimerSlots[] = {
+    {Py_tp_doc, const_cast<char*>("A callback scheduled for a point in time, as asyncio.TimerHandle.")},
+    {Py_tp_methods, kTimerMethods},
+    {0, nullptr}};
+
+constexpr unsigned kFlags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION;
+
+PyType_Spec kHandleSpec = {"fasterapi._native.Handle", sizeof(Handle), 0, kFlags, kHandleSlots};
+PyType_Spec kTimerSpec = {"fasterapi._native.TimerHandle", sizeof(Handle), 0, kFlags, kTimerSlots};
+
+}  // namespace
+
+Handle* new_handle(Module& module, PyObject* type, PyObject* callback, PyObject* const* arguments,
+                   Py_ssize_t count, PyObject* context) {
+  auto* type_object = reinterpret_cast<PyTypeObject*>(type);
+  auto* handle = PyObject_New(Handle, type_object);
+  if (handle == nullptr) return nullptr;
+  handle->module = &module;
+  handle->callback = Py_NewRef(callback);
+  handle->argument_count = count;
+  handle->source_traceback = nullptr;
+  handle->cancelled = handle->repeats = false;
+  handle->scheduler = nullptr;
+  handle->context = context == nullptr ? PyContext_CopyCurrent() : Py_NewRef(context);
+  if (count <= Handle::kInlineArguments) {
+    for (Py_ssize_t i = 0; i < count; ++i) handle->arguments[i] = Py_NewRef(arguments[i]);
+  } else {
+    PyObject* tuple = PyTuple_New(count);
+    handle->arguments[0] = tuple;
+    for (Py_ssize_t i = 0; tuple != nullptr && i < count; ++i) PyTuple_SET_ITEM(tuple, i, Py_NewRef(arguments[i]));
+  }
+  if (handle->context == nullptr || (count > Handle::kInlineArguments && handle->arguments[0] == nullptr)) {
+    Py_DECREF(handle);
+    return nullptr;
+  }
+  return handle;
+}
+
+void drop_callback(Handle* handle) {
+  PyObject* callback = std::exchange(handle->callback, nullptr);
+  if (callback == nullptr) return;
+  Py_ssize_t kept = handle->argument_count > Handle::kInlineArguments ? 1 : handle->argument_count;
+  PyObject* arguments[Handle::kInlineArguments];
+  for (Py_ssize_t i = 0; i < kept; ++i) arguments[i] = handle->arguments[i];
+  handle->argument_count = 0;
+  Py_DECREF(callback);
+  for (Py_ssize_t i = 0; i < kept; ++i) Py_XDECREF(arguments[i]);
+}
+
+bool run_handle(Handle* handle) {
+  if (handle->callback == nullptr) return true;
+  // The callback may cancel its own handle: it is kept alive until it has returned.
+  Ref callback = Ref::share(handle->callback);
+  if (PyContext_Enter(handle->context) != 0) return false;
+  Ref result;
+  if (handle->argument_count > Handle::kInlineArguments) {
+    Ref tuple = Ref::share(handle->arguments[0]);
+    result = Ref::steal(PyObject_Call(callback.get(), tuple.get(), nullptr));
+  } else {
+    PyObject* arguments[Handle::kInlineArguments + 1];
+    Ref kept[Handle::kInlineArguments];
+    Py_ssize_t count = handle->argument_count;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+      kept[i] = Ref::share(handle->arguments[i]);
+      arguments[i + 1] = kept[i].get();
+    }
+    result = Ref::steal(PyObject_Vectorcall(callback.get(), arguments + 1,
+                                            static_cast<std::size_t>(count) | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+  }
+  bool succeeded = static_cast<bool>(result);
+  if (succeeded) {
+    PyContext_Exit(handle->context);
+  } else {
+    ErrorKept kept;
+    PyContext_Exit(handle->context);
+  }
+  return succeeded;
+}
+
+int add_handle_types(PyObject* module, Module& state) {
+  if (add_type(module, kHandleSpec, state.handle_type) != 0) return -1;
+  Ref bases = Ref::steal(PyTuple_Pack(1, state.handle_type.get()));
+  if (!bases) return -1;
+  state.timer_handle_type = Ref::steal(PyType_FromModuleAndSpec(module, &kTimerSpec, bases.get()));
+  if (!state.timer_handle_type) return -1;
+  return PyModule_AddType(module, reinterpret_cast<PyTypeObject*>(state.timer_handle_type.get()));
+}
+
+}  // namespace fasterapi::asgi

@@ -1,0 +1,337 @@
+#include "asgi/http_cycle.h"
+
+#include <algorithm>
+#include <new>
+
+#include "asgi/application.h"
+#include "asgi/guard.h"
+
+namespace fasterapi::asgi {
+
+namespace {
+
+HttpCycleObject& object_of(PyObject* object) { return *reinterpret_cast<HttpCycleObject*>(object); }
+
+constexpr std::string_view kErrorBody = "Internal Server Error";
+constexpr base::Header kErrorHeaders[] = {{"content-type", "text/plain; charset=utf-8"},
+                                          {"content-length", "21"},
+                                          {"connection", "close"}};
+
+}  // namespace
+
+HttpCycle::HttpCycle(Module& module, Application& application, connection::Exchange& exchange, PyObject* self)
+    : module_(module),
+      application_(application),
+      owner_(Ref::share(application.owner())),
+      exchange_(&exchange),
+      self_(self),
+      entry_(module.ledger, base::Kind::kCycle) {}
+
+HttpCycle::~HttpCycle() {
+  if (exchange_ != nullptr) exchange_->detach();
+}
+
+PyObject* HttpCycle::loop() { return application_.asyncio_loop(); }
+
+// --- From the connection -------------------------------------------------------------------
+
+void HttpCycle::on_body(std::string_view bytes) {
+  if (body_pending()) {
+    rest_.append(bytes);
+  } else {
+    first_ = to_bytes(bytes);
+    if (!first_) {
+      PyErr_Clear();
+      rest_.append(bytes);
+    }
+  }
+  receivers_.wake(module_);
+}
+
+void HttpCycle::on_body_end() {
+  body_ended_ = true;
+  receivers_.wake(module_);
+}
+
+void HttpCycle::on_writable() { senders_.wake(module_); }
+
+void HttpCycle::on_disconnect() {
+  disconnected_ = true;
+  receivers_.wake(module_);
+}
+
+void HttpCycle::on_cut() {
+  exchange_ = nullptr;
+  disconnected_ = true;
+  receivers_.wake(module_);
+  senders_.wake(module_);
+}
+
+// --- receive() -----------------------------------------------------------------------------
+
+PyObject* HttpCycle::receive() { return new_awaitable(module_, self_, *this); }
+
+bool HttpCycle::poll(Ref& value) {
+  // A request that has come whole is delivered even when the client has gone meanwhile; of one
+  // that never will be whole, the application learns the disconnect instead of an end.
+  bool lost = disconnected_ && (end_delivered_ || !body_ended_);
+  if (complete_ || lost) {
+    value = disconnect_event();
+    return true;
+  }
+  if (!end_delivered_ && (body_pending() || body_ended_)) {
+    value = request_event();
+    return true;
+  }
+  if (exchange_ != nullptr) exchange_->want_body();
+  return false;
+}
+
+Ref HttpCycle::request_event() {
+  Ref bytes = module_.empty_bytes;
+  if (body_pending()) {
+    if (rest_.empty()) {
+      bytes = std::move(first_);
+    } else {
+      std::string_view head = first_ ? bytes_view(first_.get()) : std::string_view();
+      bytes = Ref::steal(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(head.size() + rest_.size())));
+      if (!bytes) return Ref();
+      char* place = PyBytes_AS_STRING(bytes.get());
+      place = std::copy(head.begin(), head.end(), place);
+      std::copy(rest_.begin(), rest_.end(), place);
+      std::string().swap(rest_);
+    }
+    first_.reset();
+    if (exchange_ != nullptr) exchange_->body_taken(bytes_view(bytes.get()).size());
+  }
+  end_delivered_ = body_ended_;
+  const Names& names = module_.names;
+  Ref event = Ref::steal(PyDict_New());
+  if (!event || PyDict_SetItem(event.get(), names.type, names.http_request) != 0 ||
+      PyDict_SetItem(event.get(), names.body, bytes.get()) != 0 ||
+      PyDict_SetItem(event.get(), names.more_body, body_ended_ ? Py_False : Py_True) != 0) {
+    return Ref();
+  }
+  return event;
+}
+
+Ref HttpCycle::disconnect_event() {
+  Ref event = Ref::steal(PyDict_New());
+  if (!event || PyDict_SetItem(event.get(), module_.names.type, module_.names.http_disconnect) != 0) return Ref();
+  return event;
+}
+
+// --- send() --------------------------------------------------------------------------------
+
+PyObject* HttpCycle::send(PyObject* message) {
+  MessageType type;
+  bool sent = read_type(module_, message, type);
+  if (sent) {
+    switch (type) {
+      case MessageType::kStart:
+        sent = start(message);
+        break;
+      case MessageType::kBody:
+        sent = body(message);
+        break;
+      case MessageType::kUnknown:
+        PyErr_Format(PyExc_ValueError, "unexpected ASGI message %R: an http response is made of "
+                                       "'http.response.start' and 'http.response.body'",
+                     PyDict_GetItemWithError(message, module_.names.type));
+        sent = false;
+        break;
+    }
+  }
+  if (!sent) return new_failed_awaitable(module_, take_error());
+  if (exchange_ != nullptr && !exchange_->writable()) return new_awaitable(module_, self_, drain_);
+  return Py_NewRef(module_.completed.get());
+}
+
+bool HttpCycle::start(PyObject* message) {
+  if (started_) {
+    PyErr_SetString(PyExc_RuntimeError, "'http.response.start' was sent already");
+    return false;
+  }
+  int status = 0;
+  HeaderList& headers = application_.header_list();
+  bool sent = read_start(module_, message, status, headers);
+  if (sent && exchange_ == nullptr) {
+    PyErr_SetString(module_.client_disconnected.get(), "the client has disconnected");
+    sent = false;
+  }
+  if (sent) {
+    base::Result<void> result = exchange_->start({status, headers.view()});
+    if (!result) PyErr_SetString(PyExc_ValueError, result.failure().reason.c_str());
+    sent = started_ = static_cast<bool>(result);
+  }
+  headers.clear();
+  return sent;
+}
+
+bool HttpCycle::body(PyObject* message) {
+  BodyMessage read;
+  if (!read_body(module_, message, read)) return false;
+  if (complete_) return true;  // ASGI: messages after the last body are ignored
+  if (!started_) {
+    PyErr_SetString(PyExc_RuntimeError, "'http.response.body' was sent before 'http.response.start'");
+    return false;
+  }
+  if (exchange_ == nullptr) {
+    PyErr_SetString(module_.client_disconnected.get(), "the client has disconnected");
+    return false;
+  }
+  std::string_view bytes = bytes_view(read.body.get());
+  base::Result<void> result =
+      bytes.size() < application_.zero_copy_threshold()
+          ? exchange_->body(bytes, read.last)
+          : exchange_->body(base::Slice(bytes, read.body.release(),
+                                        [](void* owner) { Py_DECREF(static_cast<PyObject*>(owner)); }),
+                            read.last);
+  if (!result) {
+    PyErr_SetString(PyExc_RuntimeError, result.failure().reason.c_str());
+    return false;
+  }
+  if (read.last == base::Last::kYes) {
+    complete_ = true;
+    exchange_ = nullptr;
+    receivers_.wake(module_);
+  }
+  return true;
+}
+
+bool HttpCycle::Drain::poll(Ref& value) {
+  if (cycle_.complete_ || (cycle_.exchange_ != nullptr && cycle_.exchange_->writable())) {
+    value = Ref::share(Py_None);
+    return true;
+  }
+  if (cycle_.exchange_ != nullptr) return false;
+  PyErr_SetString(cycle_.module_.client_disconnected.get(), "the client has disconnected");
+  return true;
+}
+
+// --- The end of the run --------------------------------------------------------------------
+
+void HttpCycle::on_run_end(PyObject* error) {
+  bool cancelled = error != nullptr && PyErr_GivenExceptionMatches(error, module_.cancelled_error.get());
+  if (error != nullptr) {
+    if (!cancelled && !is_disconnect(error)) report("Exception in ASGI application\n", error);
+  } else if (!complete_ && !disconnected_) {
+    report(started_ ? "ASGI callable returned without completing response."
+                    : "ASGI callable returned without starting response.",
+           nullptr);
+  }
+  answer_500();
+  application_.run_ended();
+}
+
+void HttpCycle::on_start_failure() {
+  Ref error = take_error();
+  report("Exception in ASGI application\n", error.get());
+  answer_500();
+}
+
+// What is left unfinished: an answer where there was none, else an end that shows.
+void HttpCycle::answer_500() {
+  connection::Exchange* exchange = std::exchange(exchange_, nullptr);
+  if (exchange == nullptr) return;
+  if (!started_) {
+    started_ = true;
+    if (exchange->start({500, kErrorHeaders}) && exchange->body(kErrorBody, base::Last::kYes)) {
+      complete_ = true;
+      return;
+    }
+  }
+  exchange->detach();
+}
+
+// Our own OSError, or what a framework made of it, while it was handled or as its cause: the
+// application did nothing wrong.
+bool HttpCycle::is_disconnect(PyObject* error) const {
+  if (exchange_ != nullptr) return false;
+  Ref link = Ref::share(error);
+  for (int depth = 0; link && depth < 16; ++depth) {
+    if (PyErr_GivenExceptionMatches(link.get(), module_.client_disconnected.get())) return true;
+    Ref cause = Ref::steal(PyException_GetCause(link.get()));
+    link = cause ? std::move(cause) : Ref::steal(PyException_GetContext(link.get()));
+  }
+  return false;
+}
+
+void HttpCycle::report(const char* message, PyObject* error) { application_.report(message, error); }
+
+int HttpCycle::traverse(visitproc visit, void* arg) {
+  Py_VISIT(owner_.get());
+  int stop = receivers_.traverse(visit, arg);
+  return stop != 0 ? stop : senders_.traverse(visit, arg);
+}
+
+void HttpCycle::clear() {
+  receivers_.clear();
+  senders_.clear();
+}
+
+// --- The Python object ---------------------------------------------------------------------
+
+namespace {
+
+PyObject* call_receive(PyObject* self, PyObject*) { return object_of(self).cycle().receive(); }
+
+PyObject* call_send(PyObject* self, PyObject* message) { return object_of(self).cycle().send(message); }
+
+PyMethodDef kReceive = {"receive", guarded<&call_receive>, METH_NOARGS,
+                        "receive() -> awaitable of the next event, a dict (ASGI HTTP 2.5)."};
+PyMethodDef kSend = {"send", guarded<&call_send>, METH_O,
+                     "send(message) -> awaitable; waits while the client reads too slowly.\n\n"
+                     "Raises OSError when the client has gone, TypeError, ValueError or RuntimeError for a "
+                     "message that is wrong."};
+
+int traverse(PyObject* object, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(object));
+  return object_of(object).cycle().traverse(visit, arg);
+}
+
+int clear(PyObject* object) {
+  object_of(object).cycle().clear();
+  return 0;
+}
+
+void deallocate(PyObject* object) {
+  PyTypeObject* type = Py_TYPE(object);
+  PyObject_GC_UnTrack(object);
+  object_of(object).cycle().~HttpCycle();
+  type->tp_free(object);
+  Py_DECREF(type);
+}
+
+PyType_Slot kSlots[] = {{Py_tp_doc, const_cast<char*>("One HTTP request and its answer.")},
+                        {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+                        {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+                        {Py_tp_clear, reinterpret_cast<void*>(clear)},
+                        {0, nullptr}};
+
+PyType_Spec kSpec = {"fasterapi._native.HttpCycle", sizeof(HttpCycleObject), 0,
+                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, kSlots};
+
+}  // namespace
+
+Ref new_http_cycle(Module& module, Application& application, connection::Exchange& exchange) {
+  auto* object = PyObject_GC_New(HttpCycleObject, reinterpret_cast<PyTypeObject*>(module.http_cycle_type.get()));
+  if (object == nullptr) return Ref();
+  auto* cycle = new (object->storage) HttpCycle(module, application, exchange, reinterpret_cast<PyObject*>(object));
+  exchange.attach(*cycle);
+  PyObject_GC_Track(object);
+  return Ref::steal(reinterpret_cast<PyObject*>(object));
+}
+
+Ref new_receive(Module&, PyObject* cycle) { return Ref::steal(PyCFunction_New(&kReceive, cycle)); }
+Ref new_send(Module&, PyObject* cycle) { return Ref::steal(PyCFunction_New(&kSend, cycle)); }
+
+int add_http_cycle_type(PyObject* module, Module& state) {
+  state.client_disconnected = Ref::steal(PyErr_NewExceptionWithDoc(
+      "fasterapi.ClientDisconnected", "send() was called after the client had gone.", PyExc_OSError, nullptr));
+  if (!state.client_disconnected) return -1;
+  if (PyModule_AddObjectRef(module, "ClientDisconnected", state.client_disconnected.get()) != 0) return -1;
+  return add_type(module, kSpec, state.http_cycle_type);
+}
+
+}  // namespace fasterapi::asgi

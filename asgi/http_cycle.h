@@ -1,0 +1,97 @@
+// One HTTP request as the application sees it: receive() and send() (ASGI HTTP 2.5) on one side,
+// the connection's Exchange on the other. A Python object: the application may keep it for ever,
+// so it holds a link to the exchange that either side cuts, and asks before every use.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "asgi/awaitable.h"
+#include "asgi/messages.h"
+#include "asgi/module.h"
+#include "asgi/task.h"
+#include "server/base/ledger.h"
+#include "server/connection/exchange.h"
+
+namespace fasterapi::asgi {
+
+class Application;
+
+class HttpCycle final : public connection::ExchangeSink, public Awaited, public RunOwner {
+ public:
+  HttpCycle(Module& module, Application& application, connection::Exchange& exchange, PyObject* self);
+  ~HttpCycle();
+
+  PyObject* receive();                // an awaitable; null with an error set
+  PyObject* send(PyObject* message);  // an awaitable; null with an error set
+
+  void on_body(std::string_view bytes) override;
+  void on_body_end() override;
+  void on_writable() override;
+  void on_disconnect() override;
+  void on_cut() override;
+
+  bool poll(Ref& value) override;  // the next event for receive()
+  Waiters& waiters() override { return receivers_; }
+  PyObject* loop() override;
+
+  void on_run_end(PyObject* error) override;
+  // The run could not even be started: the error that is set is reported and answered with 500.
+  void on_start_failure();
+
+  int traverse(visitproc visit, void* arg);
+  void clear();
+
+ private:
+  // What `await send()` waits for when the connection is full.
+  class Drain final : public Awaited {
+   public:
+    explicit Drain(HttpCycle& cycle) : cycle_(cycle) {}
+    bool poll(Ref& value) override;
+    Waiters& waiters() override { return cycle_.senders_; }
+    PyObject* loop() override { return cycle_.loop(); }
+
+   private:
+    HttpCycle& cycle_;
+  };
+
+  Ref request_event();
+  Ref disconnect_event();
+  bool start(PyObject* message);
+  bool body(PyObject* message);
+  bool body_pending() const { return first_ || !rest_.empty(); }
+  void answer_500();
+  bool is_disconnect(PyObject* error) const;
+  void report(const char* message, PyObject* error);
+
+  Module& module_;
+  Application& application_;         // alive as long as owner_
+  Ref owner_;                        // the Python Server object
+  connection::Exchange* exchange_;   // null once either side has finished
+  PyObject* self_;                   // the Python object that this is a part of
+  Ref first_;                        // request body: the first piece, as bytes, copied once
+  std::string rest_;                 // and what came before that was taken
+  bool body_ended_ = false;
+  bool end_delivered_ = false;       // receive() has given more_body False
+  bool disconnected_ = false;
+  bool started_ = false;
+  bool complete_ = false;
+  Waiters receivers_;
+  Waiters senders_;
+  Drain drain_{*this};
+  base::Ledger::Entry entry_;
+};
+
+struct HttpCycleObject {
+  PyObject_HEAD
+  alignas(HttpCycle) unsigned char storage[sizeof(HttpCycle)];
+  HttpCycle& cycle() { return *reinterpret_cast<HttpCycle*>(storage); }
+};
+
+// Null with an error set. Attached to the exchange.
+Ref new_http_cycle(Module& module, Application& application, connection::Exchange& exchange);
+// The bound methods that the application is given.
+Ref new_receive(Module& module, PyObject* cycle);
+Ref new_send(Module& module, PyObject* cycle);
+
+}  // namespace fasterapi::asgi

@@ -1,0 +1,123 @@
+// The scheduler under fasterapi.loop.EventLoop: asyncio's callbacks, timers and file-descriptor
+// readiness over one libuv loop, in one thread. The stdlib keeps what is built on these.
+//
+// A turn (_run_once): the callbacks that are ready now run in order; then libuv polls, blocking
+// only when nothing is ready; what became due or readable is ready for the next turn. The GIL is
+// released around the blocking poll alone and taken back by the first callback of the batch.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "asgi/handle.h"
+#include "asgi/module.h"
+#include "server/net/loop.h"
+
+namespace fasterapi::asgi {
+
+class Scheduler {
+ public:
+  Scheduler(PyObject* self, Module& module);
+  ~Scheduler();  // as close()
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  static double time();  // the clock of time.monotonic(), seconds
+
+  // False with an error set, in all of these.
+  bool run_once();
+  Handle* call_soon(PyObject* callback, PyObject* const* arguments, Py_ssize_t count, PyObject* context);
+  Handle* call_soon_threadsafe(PyObject* callback, PyObject* const* arguments, Py_ssize_t count, PyObject* context);
+  Handle* call_at(double when, PyObject* callback, PyObject* const* arguments, Py_ssize_t count, PyObject* context);
+  Handle* watch(int fd, int event, PyObject* callback, PyObject* const* arguments, Py_ssize_t count);
+  int unwatch(int fd, int event);  // 1: there was a callback, 0: none
+  void close();
+  // Called once when the loop closes, while its handles can still be closed.
+  void add_close_hook(void* self, void (*run)(void*)) { close_hooks_.push_back({self, run}); }
+  void remove_close_hook(void* self) {
+    std::erase_if(close_hooks_, [self](const CloseHook& hook) { return hook.self == self; });
+  }
+
+  void cancel_timer(Handle* handle);
+  bool running() const { return running_; }
+  bool closed() const { return closed_; }
+  void set_debug(bool debug) { debug_ = debug; }
+  PyObject* task_factory() const { return task_factory_ ? task_factory_.get() : Py_None; }
+  void set_task_factory(PyObject* factory) { task_factory_ = Ref::share(factory); }
+  net::Loop& loop() { return *loop_; }
+  PyObject* self() const { return self_; }
+  Module& module() { return module_; }
+
+  // Before Python 3.12 a Task's constructor asks for its first step by call_soon(). While a
+  // FirstStep is alive, that one call is caught instead, and run() makes the step at once.
+  class FirstStep {
+   public:
+    explicit FirstStep(Scheduler& scheduler) : scheduler_(scheduler) { scheduler_.first_step_ = this; }
+    ~FirstStep() { release(); }
+    void release() { scheduler_.first_step_ = nullptr; }
+    void run();
+
+   private:
+    friend class Scheduler;
+    Scheduler& scheduler_;
+    Ref handle_;
+  };
+
+  // An exception that may not be lost: KeyboardInterrupt or SystemExit from a callback, raised
+  // by run_once() when the turn has ended. Others go to the loop's exception handler.
+  void report(Handle* handle);
+  void stop_with(Ref error);
+
+ private:
+  struct Handles;
+  struct Watcher;
+  struct CloseHook {
+    void* self;
+    void (*run)(void*);
+  };
+
+  Handle* make(PyObject* type, PyObject* callback, PyObject* const* arguments, Py_ssize_t count, PyObject* context);
+  bool check(PyObject* callback, const char* method, bool any_thread);
+  void run_ready();
+  void run_timed(Handle* handle);
+  bool wants_to_stop();
+  void on_timer();
+  void arm_timer();
+  void sift_up(std::size_t index);
+  void sift_down(std::size_t index);
+  Handle* remove_timer(std::size_t index);
+  void on_wake();
+  void on_poll(Watcher& watcher, int status, int events);
+  void update(Watcher& watcher);
+  void let_go(Watcher& watcher);
+
+  PyObject* self_;  // the Python object that owns this one
+  Module& module_;
+  std::unique_ptr<net::Loop> loop_;
+  std::unique_ptr<Handles> handles_;
+  std::deque<Handle*> ready_;  // owned references
+  std::vector<Handle*> timers_;  // a binary heap by (when, sequence), owned references
+  std::uint64_t next_sequence_ = 0;
+  double armed_for_ = 0;  // when the libuv timer fires; 0: not armed
+  std::unordered_map<int, std::unique_ptr<Watcher>> watchers_;
+  std::mutex foreign_mutex_;
+  std::vector<Handle*> foreign_;  // from other threads; owned references, guarded by the mutex
+  PyThreadState* released_ = nullptr;  // while the GIL is released around the poll
+  unsigned long thread_ = 0;           // the thread of run_once()
+  FirstStep* first_step_ = nullptr;
+  std::vector<CloseHook> close_hooks_;
+  Ref error_;
+  Ref task_factory_;
+  bool running_ = false;
+  bool closed_ = false;
+  bool debug_ = false;
+};
+
+// The scheduler behind an event loop, or null (no error set) if it is some other loop.
+Scheduler* scheduler_of(Module& module, PyObject* loop);
+
+}  // namespace fasterapi::asgi

@@ -1,0 +1,212 @@
+// The Python face of the scheduler: the methods that fasterapi.loop.EventLoop inherits.
+#include <uv.h>
+
+#include <new>
+
+#include "asgi/guard.h"
+#include "asgi/loop.h"
+
+namespace fasterapi::asgi {
+
+namespace {
+
+struct SchedulerObject {
+  PyObject_HEAD
+  Scheduler* scheduler;
+};
+
+Scheduler& self_of(PyObject* object) { return *reinterpret_cast<SchedulerObject*>(object)->scheduler; }
+
+PyObject* as_object(Handle* handle) { return reinterpret_cast<PyObject*>(handle); }
+
+// (leading..., callback, *args, context=None), as call_soon and its kin take them.
+struct Call {
+  PyObject* callback = nullptr;
+  PyObject* const* arguments = nullptr;
+  Py_ssize_t count = 0;
+  PyObject* context = nullptr;
+
+  bool parse(Module& module, const char* method, Py_ssize_t leading, PyObject* const* given, Py_ssize_t given_count,
+             PyObject* keywords) {
+    if (given_count < leading + 1) {
+      PyErr_Format(PyExc_TypeError, "%s() takes a callback", method);
+      return false;
+    }
+    callback = given[leading];
+    arguments = given + leading + 1;
+    count = given_count - leading - 1;
+    Py_ssize_t keyword_count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+    for (Py_ssize_t i = 0; i < keyword_count; ++i) {
+      PyObject* name = PyTuple_GET_ITEM(keywords, i);
+      if (PyUnicode_Compare(name, module.names.context) != 0) {
+        PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", method, name);
+        return false;
+      }
+      context = given[given_count + i];
+    }
+    if (context == Py_None) context = nullptr;
+    if (context != nullptr && !PyContext_CheckExact(context)) {
+      PyErr_Format(PyExc_TypeError, "%s(): context must be a contextvars.Context, not %.100s", method,
+                   Py_TYPE(context)->tp_name);
+      return false;
+    }
+    return true;
+  }
+};
+
+PyObject* call_soon(PyObject* object, PyObject* const* given, Py_ssize_t count, PyObject* keywords) {
+  Call call;
+  Scheduler& self = self_of(object);
+  if (!call.parse(self.module(), "call_soon", 0, given, count, keywords)) return nullptr;
+  return as_object(self.call_soon(call.callback, call.arguments, call.count, call.context));
+}
+
+PyObject* call_soon_threadsafe(PyObject* object, PyObject* const* given, Py_ssize_t count, PyObject* keywords) {
+  Call call;
+  Scheduler& self = self_of(object);
+  if (!call.parse(self.module(), "call_soon_threadsafe", 0, given, count, keywords)) return nullptr;
+  return as_object(self.call_soon_threadsafe(call.callback, call.arguments, call.count, call.context));
+}
+
+bool to_seconds(PyObject* number, const char* name, double& seconds) {
+  if (number == Py_None) {
+    PyErr_Format(PyExc_TypeError, "%s cannot be None", name);
+    return false;
+  }
+  seconds = PyFloat_AsDouble(number);
+  return seconds != -1 || !PyErr_Occurred();
+}
+
+PyObject* call_at(PyObject* object, PyObject* const* given, Py_ssize_t count, PyObject* keywords) {
+  Call call;
+  Scheduler& self = self_of(object);
+  double when = 0;
+  if (!call.parse(self.module(), "call_at", 1, given, count, keywords)) return nullptr;
+  if (!to_seconds(given[0], "when", when)) return nullptr;
+  return as_object(self.call_at(when, call.callback, call.arguments, call.count, call.context));
+}
+
+PyObject* call_later(PyObject* object, PyObject* const* given, Py_ssize_t count, PyObject* keywords) {
+  Call call;
+  Scheduler& self = self_of(object);
+  double delay = 0;
+  if (!call.parse(self.module(), "call_later", 1, given, count, keywords)) return nullptr;
+  if (!to_seconds(given[0], "delay", delay)) return nullptr;
+  return as_object(
+      self.call_at(Scheduler::time() + delay, call.callback, call.arguments, call.count, call.context));
+}
+
+PyObject* time(PyObject*, PyObject*) { return PyFloat_FromDouble(Scheduler::time()); }
+
+PyObject* is_running(PyObject* object, PyObject*) { return PyBool_FromLong(self_of(object).running()); }
+
+PyObject* run_once(PyObject* object, PyObject*) {
+  if (!self_of(object).run_once()) return nullptr;
+  Py_RETURN_NONE;
+}
+
+template <int kEvent>
+PyObject* watch(PyObject* object, PyObject* const* given, Py_ssize_t count) {
+  if (count < 2) {
+    PyErr_SetString(PyExc_TypeError, "a file descriptor and a callback are needed");
+    return nullptr;
+  }
+  int fd = PyObject_AsFileDescriptor(given[0]);
+  if (fd < 0) return nullptr;
+  return as_object(self_of(object).watch(fd, kEvent, given[1], given + 2, count - 2));
+}
+
+template <int kEvent>
+PyObject* unwatch(PyObject* object, PyObject* file) {
+  Scheduler& self = self_of(object);
+  if (self.closed()) Py_RETURN_FALSE;
+  int fd = PyObject_AsFileDescriptor(file);
+  if (fd < 0) return nullptr;
+  return PyBool_FromLong(self.unwatch(fd, kEvent));
+}
+
+PyObject* set_native_debug(PyObject* object, PyObject* enabled) {
+  self_of(object).set_debug(PyObject_IsTrue(enabled) == 1);
+  Py_RETURN_NONE;
+}
+
+PyObject* set_native_task_factory(PyObject* object, PyObject* factory) {
+  self_of(object).set_task_factory(factory);
+  Py_RETURN_NONE;
+}
+
+PyObject* close_native(PyObject* object, PyObject*) {
+  self_of(object).close();
+  Py_RETURN_NONE;
+}
+
+PyObject* create(PyTypeObject* type, PyObject*, PyObject*) {
+  Module* module = module_of(type);
+  if (module == nullptr) return nullptr;
+  PyObject* object = type->tp_alloc(type, 0);
+  if (object == nullptr) return nullptr;
+  auto* self = reinterpret_cast<SchedulerObject*>(object);
+  try {
+    self->scheduler = new Scheduler(object, *module);
+  } catch (const std::exception& error) {
+    PyErr_Format(PyExc_OSError, "cannot make an event loop: %s", error.what());
+    Py_DECREF(object);
+    return nullptr;
+  }
+  return object;
+}
+
+void deallocate(PyObject* object) {
+  auto* self = reinterpret_cast<SchedulerObject*>(object);
+  PyTypeObject* type = Py_TYPE(object);
+  if (PyType_IS_GC(type)) PyObject_GC_UnTrack(object);
+  delete self->scheduler;
+  self->scheduler = nullptr;
+  type->tp_free(object);
+  Py_DECREF(type);
+}
+
+#define FASTERAPI_FAST(function) reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function))
+
+PyMethodDef kMethods[] = {
+    {"call_soon", FASTERAPI_FAST(guarded<&call_soon>), METH_FASTCALL | METH_KEYWORDS,
+     "call_soon(callback, *args, context=None) -> Handle\n\nCalls callback(*args) in the loop's next turn."},
+    {"call_soon_threadsafe", FASTERAPI_FAST(guarded<&call_soon_threadsafe>), METH_FASTCALL | METH_KEYWORDS,
+     "call_soon_threadsafe(callback, *args, context=None) -> Handle\n\nAs call_soon, from any thread."},
+    {"call_at", FASTERAPI_FAST(guarded<&call_at>), METH_FASTCALL | METH_KEYWORDS,
+     "call_at(when, callback, *args, context=None) -> TimerHandle\n\n`when` in seconds on the clock of time()."},
+    {"call_later", FASTERAPI_FAST(guarded<&call_later>), METH_FASTCALL | METH_KEYWORDS,
+     "call_later(delay, callback, *args, context=None) -> TimerHandle\n\n`delay` in seconds."},
+    {"time", time, METH_NOARGS, "time() -> float\n\nMonotonic seconds, as time.monotonic()."},
+    {"is_running", is_running, METH_NOARGS, "Whether the loop is in a turn."},
+    {"_run_once", guarded<&run_once>, METH_NOARGS, "One turn of the loop."},
+    {"_add_reader", FASTERAPI_FAST(guarded<&watch<UV_READABLE>>), METH_FASTCALL, nullptr},
+    {"_add_writer", FASTERAPI_FAST(guarded<&watch<UV_WRITABLE>>), METH_FASTCALL, nullptr},
+    {"_remove_reader", guarded<&unwatch<UV_READABLE>>, METH_O, nullptr},
+    {"_remove_writer", guarded<&unwatch<UV_WRITABLE>>, METH_O, nullptr},
+    {"_set_native_debug", set_native_debug, METH_O, nullptr},
+    {"_set_native_task_factory", set_native_task_factory, METH_O, nullptr},
+    {"_close_native", guarded<&close_native>, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr}};
+
+PyType_Slot kSlots[] = {
+    {Py_tp_doc, const_cast<char*>("Callbacks, timers and readiness over libuv, to be mixed in before "
+                                  "asyncio.SelectorEventLoop.")},
+    {Py_tp_new, reinterpret_cast<void*>(create)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_methods, kMethods},
+    {0, nullptr}};
+
+PyType_Spec kSpec = {"fasterapi._native.Scheduler", sizeof(SchedulerObject), 0,
+                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, kSlots};
+
+}  // namespace
+
+Scheduler* scheduler_of(Module& module, PyObject* loop) {
+  if (!PyObject_TypeCheck(loop, reinterpret_cast<PyTypeObject*>(module.scheduler_type.get()))) return nullptr;
+  return &self_of(loop);
+}
+
+int add_scheduler_type(PyObject* module, Module& state) { return add_type(module, kSpec, state.scheduler_type); }
+
+}  // namespace fasterapi::asgi

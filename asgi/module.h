@@ -1,0 +1,90 @@
+// What one import of fasterapi._native holds: interned strings, asyncio's types, our own types,
+// the ledger. Every object of ours points to it; there are no other globals, so that
+// sub-interpreters and free-threaded builds stay possible.
+#pragma once
+
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "asgi/python.h"
+#include "server/base/ledger.h"
+
+namespace fasterapi::asgi {
+
+// Strings that become attribute names, dictionary keys or constant values.
+#define FASTERAPI_NAMES(X)                                                                                 \
+  X(type) X(asgi) X(version) X(spec_version) X(http_version) X(server) X(client) X(scheme) X(method)      \
+  X(root_path) X(path) X(raw_path) X(query_string) X(headers) X(state) X(status) X(body) X(more_body)      \
+  X(trailers) X(http) X(context) X(loop) X(eager_start) X(done) X(set_result) X(create_future)             \
+  X(create_task) X(call_soon) X(call_later) X(cancel) X(add_reader) X(remove_reader) X(copy) X(error)      \
+  X(warning) X(info) X(debug) X(log) X(exc_info) X(message) X(exception) X(handle) X(source_traceback)     \
+  X(close) X(send) X(receive) X(call_exception_handler) X(slow_callback_duration) X(_stopping)   \
+  X(_check_thread) X(_check_callback) X(get_task_factory) X(get_running_loop) X(__await__) X(get_name)
+
+struct Names {
+#define FASTERAPI_NAME_MEMBER(name) PyObject* name = nullptr;
+  FASTERAPI_NAMES(FASTERAPI_NAME_MEMBER)
+#undef FASTERAPI_NAME_MEMBER
+  // Values that are no C++ identifiers.
+  PyObject* http_request = nullptr;     // "http.request"
+  PyObject* http_disconnect = nullptr;  // "http.disconnect"
+  PyObject* http_1_1 = nullptr;         // "1.1"
+  PyObject* http_1_0 = nullptr;         // "1.0"
+  PyObject* empty = nullptr;            // ""
+  PyObject* throw_ = nullptr;           // "throw"
+};
+
+struct Module {
+  Names names;
+
+  // From asyncio and collections.abc.
+  Ref task_type;
+  Ref cancelled_error;
+  Ref invalid_state_error;
+  Ref format_handle;    // asyncio.base_events._format_handle
+  Ref extract_stack;    // asyncio.format_helpers.extract_stack
+  Ref format_callback;  // asyncio.format_helpers._format_callback_source
+  Ref asyncio_logger;
+  Ref task_keywords;        // ("loop", "context"); before 3.11 ("loop",)
+  Ref task_keywords_eager;  // ("loop", "context", "eager_start")
+
+  // Our own.
+  Ref scheduler_type;
+  Ref handle_type;
+  Ref timer_handle_type;
+  Ref completed_type;
+  Ref awaitable_type;
+  Ref run_type;
+  Ref http_cycle_type;
+  Ref server_type;
+  Ref client_disconnected;  // the OSError that send() raises once the client has gone
+
+  Ref completed;   // the one awaitable that is always done, with None
+  Ref empty_bytes;
+  base::Ledger ledger;
+
+  // Header names and methods seen before, so that each is made once. Bounded.
+  std::unordered_map<std::string_view, PyObject*> header_names;
+  std::unordered_map<std::string_view, PyObject*> methods;
+
+  int load();  // fills everything but the types; -1 with an error set
+  void clear();
+  int traverse(visitproc visit, void* arg);
+};
+
+// The module that made `type` or one of its bases. Null with an error set.
+Module* module_of(PyTypeObject* type);
+
+// Adds the types of one file to the module. -1 with an error set.
+int add_handle_types(PyObject* module, Module& state);
+int add_scheduler_type(PyObject* module, Module& state);
+int add_awaitable_types(PyObject* module, Module& state);
+int add_run_type(PyObject* module, Module& state);
+int add_http_cycle_type(PyObject* module, Module& state);
+int add_server_type(PyObject* module, Module& state);
+
+// Makes a heap type that belongs to the module, and keeps it in `slot`.
+int add_type(PyObject* module, PyType_Spec& spec, Ref& slot);
+
+}  // namespace fasterapi::asgi

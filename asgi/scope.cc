@@ -1,0 +1,160 @@
+#include "asgi/scope.h"
+
+#include <algorithm>
+
+#include "server/base/uri.h"
+
+namespace fasterapi::asgi {
+
+namespace {
+
+// Names beyond the common ones that are remembered; a client that invents names gains nothing.
+constexpr std::size_t kMaxHeaderNames = 512;
+constexpr std::size_t kMaxNameLength = 64;
+
+// The (host, port) pairs of a connection, made once for all of its requests.
+class Addresses final : public connection::Annotation {
+ public:
+  Ref client;
+  Ref server;
+};
+
+// "(host, port)", "(path, None)" for a Unix socket, None when unknown.
+Ref pair_of(const net::Address& address) {
+  if (address.family == net::Address::Family::kNone) return Ref::share(Py_None);
+  Ref host = Ref::steal(PyUnicode_DecodeFSDefaultAndSize(address.host.data(), static_cast<Py_ssize_t>(address.host.size())));
+  bool is_unix = address.family == net::Address::Family::kUnix;
+  Ref port = is_unix ? Ref::share(Py_None) : Ref::steal(PyLong_FromLong(address.port));
+  if (!host || !port) return Ref();
+  return Ref::steal(PyTuple_Pack(2, host.get(), port.get()));
+}
+
+bool put(PyObject* scope, PyObject* key, const Ref& value) {
+  return value && PyDict_SetItem(scope, key, value.get()) == 0;
+}
+
+}  // namespace
+
+bool ScopeBuilder::prepare(std::string root_path, PyObject* state) {
+  root_path_ = std::move(root_path);
+  state_ = Ref::share(state == Py_None ? nullptr : state);
+  const Names& names = module_.names;
+  asgi_ = Ref::steal(Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.5"));
+  prototype_ = Ref::steal(PyDict_New());
+  Ref root = to_str(root_path_);
+  if (!asgi_ || !prototype_ || !root) return false;
+  PyObject* scope = prototype_.get();
+  auto share = [](PyObject* object) { return Ref::share(object); };
+  // Every key of a finished scope, so that filling in a copy never makes it grow.
+  return put(scope, names.type, share(names.http)) && put(scope, names.asgi, asgi_) &&
+         put(scope, names.http_version, share(names.http_1_1)) && put(scope, names.server, share(Py_None)) &&
+         put(scope, names.client, share(Py_None)) && put(scope, names.scheme, share(names.http)) &&
+         put(scope, names.method, share(Py_None)) && put(scope, names.root_path, root) &&
+         put(scope, names.path, share(Py_None)) && put(scope, names.raw_path, share(Py_None)) &&
+         put(scope, names.query_string, module_.empty_bytes) && put(scope, names.headers, share(Py_None)) &&
+         (!state_ || put(scope, names.state, share(Py_None)));
+}
+
+Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origin) {
+  const Names& names = module_.names;
+  Ref scope = Ref::steal(PyDict_Copy(prototype_.get()));
+  if (!scope) return Ref();
+  PyObject* dict = scope.get();
+  if (!put(dict, names.asgi, Ref::steal(PyDict_Copy(asgi_.get()))) || !put(dict, names.method, method(head.method)) ||
+      !put_target(dict, head) || !put_addresses(dict, origin) || !put(dict, names.headers, headers(head))) {
+    return Ref();
+  }
+  if (head.version.minor == 0 && PyDict_SetItem(dict, names.http_version, names.http_1_0) != 0) return Ref();
+  if (state_ && !put(dict, names.state,
+                     PyDict_CheckExact(state_.get()) ? Ref::steal(PyDict_Copy(state_.get()))
+                                                     : call_method(state_.get(), names.copy))) {
+    return Ref();
+  }
+  return scope;
+}
+
+bool ScopeBuilder::put_target(PyObject* scope, const base::RequestHead& head) {
+  const Names& names = module_.names;
+  base::Result<base::Target> target = base::split_target(head.method, head.target);
+  if (!target) {
+    PyErr_SetString(PyExc_ValueError, target.failure().reason.c_str());
+    return false;
+  }
+  std::string_view raw = target->path;
+  Ref raw_path;
+  if (root_path_.empty()) {
+    raw_path = to_bytes(raw);
+  } else {
+    raw_path = to_bytes(std::string(root_path_).append(raw));
+  }
+  if (!put(scope, names.raw_path, raw_path) || !put(scope, names.path, path(raw))) return false;
+  return target->query.empty() || put(scope, names.query_string, to_bytes(target->query));
+}
+
+// Percent-decoded, then read as UTF-8 with U+FFFD for what is none (ASGI: path is a str).
+Ref ScopeBuilder::path(std::string_view raw) {
+  if (base::percent_decode(raw, decoded_)) raw = decoded_;
+  std::string whole;
+  if (!root_path_.empty()) raw = whole = std::string(root_path_).append(raw);
+  return Ref::steal(PyUnicode_DecodeUTF8(raw.data(), static_cast<Py_ssize_t>(raw.size()), "replace"));
+}
+
+bool ScopeBuilder::put_addresses(PyObject* scope, connection::Origin& origin) {
+  auto* addresses = static_cast<Addresses*>(origin.annotation.get());
+  if (addresses == nullptr) {
+    auto made = std::make_unique<Addresses>();
+    made->client = pair_of(origin.peer);
+    made->server = pair_of(origin.local);
+    if (!made->client || !made->server) return false;
+    addresses = made.get();
+    origin.annotation = std::move(made);
+  }
+  return put(scope, module_.names.client, addresses->client) && put(scope, module_.names.server, addresses->server);
+}
+
+// Upper case, as ASGI has it, although RFC 9110 9.1 makes methods case-sensitive.
+Ref ScopeBuilder::method(std::string_view method) {
+  auto known = module_.methods.find(method);
+  if (known != module_.methods.end()) return Ref::share(known->second);
+  std::string upper(method);
+  std::transform(upper.begin(), upper.end(), upper.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+  return to_str(upper);
+}
+
+Ref ScopeBuilder::header_name(std::string_view name) {
+  auto known = module_.header_names.find(name);
+  if (known != module_.header_names.end()) return Ref::share(known->second);
+  Ref bytes = to_bytes(name);
+  if (bytes && name.size() <= kMaxNameLength && module_.header_names.size() < kMaxHeaderNames) {
+    module_.header_names.emplace(bytes_view(bytes.get()), Py_NewRef(bytes.get()));
+  }
+  return bytes;
+}
+
+Ref ScopeBuilder::headers(const base::RequestHead& head) {
+  Ref list = Ref::steal(PyList_New(static_cast<Py_ssize_t>(head.headers.size())));
+  for (std::size_t i = 0; list && i < head.headers.size(); ++i) {
+    Ref name = header_name(head.headers[i].name);
+    Ref value = to_bytes(head.headers[i].value);
+    PyObject* pair = name && value ? PyTuple_New(2) : nullptr;
+    if (pair == nullptr) return Ref();
+    PyTuple_SET_ITEM(pair, 0, name.release());
+    PyTuple_SET_ITEM(pair, 1, value.release());
+    PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i), pair);
+  }
+  return list;
+}
+
+int ScopeBuilder::traverse(visitproc visit, void* arg) {
+  Py_VISIT(prototype_.get());
+  Py_VISIT(state_.get());
+  return 0;
+}
+
+void ScopeBuilder::clear() {
+  prototype_.reset();
+  state_.reset();
+}
+
+}  // namespace fasterapi::asgi

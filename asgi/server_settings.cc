@@ -1,0 +1,74 @@
+#include "asgi/server_settings.h"
+
+#include <cmath>
+
+namespace fasterapi::asgi {
+
+namespace {
+
+struct Duration {
+  const char* name;
+  base::Milliseconds base::Settings::*member;
+};
+
+struct Switch {
+  const char* name;
+  bool base::Settings::*member;
+};
+
+constexpr Duration kDurations[] = {{"keep_alive_timeout", &base::Settings::keep_alive_timeout},
+                                   {"head_timeout", &base::Settings::head_timeout},
+                                   {"body_timeout", &base::Settings::body_timeout},
+                                   {"write_timeout", &base::Settings::write_timeout}};
+constexpr Switch kSwitches[] = {{"server_header", &base::Settings::server_header},
+                                {"date_header", &base::Settings::date_header}};
+constexpr double kMaxSeconds = 86400.0 * 366;
+
+bool read_seconds(const char* name, PyObject* value, base::Milliseconds& duration) {
+  double seconds = PyFloat_AsDouble(value);
+  if (seconds == -1 && PyErr_Occurred()) return false;
+  if (!(seconds >= 0) || seconds > kMaxSeconds) {
+    PyErr_Format(PyExc_ValueError, "%s must be between 0 and a year of seconds, not %S", name, value);
+    return false;
+  }
+  duration = base::Milliseconds(std::llround(seconds * 1000));
+  return true;
+}
+
+bool read_one(const char* name, PyObject* value, base::Settings& settings) {
+  std::string_view key(name);
+  for (const Duration& duration : kDurations) {
+    if (key == duration.name) return read_seconds(name, value, settings.*duration.member);
+  }
+  for (const Switch& flag : kSwitches) {
+    if (key != flag.name) continue;
+    int truth = PyObject_IsTrue(value);
+    if (truth >= 0) settings.*flag.member = truth == 1;
+    return truth >= 0;
+  }
+  PyErr_Format(PyExc_TypeError, "unknown setting '%s'", name);
+  return false;
+}
+
+}  // namespace
+
+bool read_settings(PyObject* options, base::Settings& settings) {
+  if (options == Py_None) return true;
+  if (!PyDict_Check(options)) {
+    PyErr_Format(PyExc_TypeError, "settings must be a dict, not %.200s", Py_TYPE(options)->tp_name);
+    return false;
+  }
+  PyObject *key, *value;
+  Py_ssize_t position = 0;
+  while (PyDict_Next(options, &position, &key, &value)) {
+    const char* name = PyUnicode_Check(key) ? PyUnicode_AsUTF8(key) : nullptr;
+    if (name == nullptr) {
+      if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "settings must have str keys");
+      return false;
+    }
+    if (!read_one(name, value, settings)) return false;
+  }
+  return true;
+}
+
+}  // namespace fasterapi::asgi

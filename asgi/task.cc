@@ -1,0 +1,327 @@
+#include "asgi/task.h"
+
+#include <new>
+
+#include "asgi/guard.h"
+#include "asgi/loop.h"
+
+namespace fasterapi::asgi {
+
+struct Run {
+  PyObject_HEAD
+  Module* module;
+  Ref app, scope, receive, send;  // until the first step
+  Ref coroutine;                  // what the application returned, as an iterator to send to
+  Ref owner_object;
+  RunOwner* owner;  // null once the run has ended
+  Ref task;         // while in the list: asyncio itself holds tasks weakly
+  Runs* list;
+  Run* previous;
+  Run* next;
+  base::Ledger::Entry entry;
+
+  void link(Runs& runs) {
+    list = &runs;
+    next = runs.first_;
+    if (next != nullptr) next->previous = this;
+    runs.first_ = this;
+  }
+  void unlink() {
+    if (list == nullptr) return;
+    (previous == nullptr ? list->first_ : previous->next) = next;
+    if (next != nullptr) next->previous = previous;
+    list = nullptr;
+    previous = next = nullptr;
+  }
+};
+
+Runs::~Runs() {
+  while (first_ != nullptr) first_->unlink();
+}
+
+Ref Runs::tasks() const {
+  Ref list = Ref::steal(PyList_New(0));
+  for (Run* run = first_; list && run != nullptr; run = run->next) {
+    if (PyList_Append(list.get(), run->task.get()) != 0) return Ref();
+  }
+  return list;
+}
+
+namespace {
+
+Run& self_of(PyObject* object) { return *reinterpret_cast<Run*>(object); }
+
+void end(Run& self, PyObject* error) {
+  RunOwner* owner = std::exchange(self.owner, nullptr);
+  if (owner == nullptr) return;
+  self.unlink();
+  owner->on_run_end(error);
+  self.coroutine.reset();
+  self.owner_object.reset();
+  self.task.reset();
+}
+
+// Calls the application, once. False with an error set.
+bool call_application(Run& self) {
+  PyObject* arguments[] = {nullptr, self.scope.get(), self.receive.get(), self.send.get()};
+  Ref returned = Ref::steal(
+      PyObject_Vectorcall(self.app.get(), arguments + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+  for (Ref* ref : {&self.app, &self.scope, &self.receive, &self.send}) ref->reset();
+  if (!returned) return false;
+  if (PyCoro_CheckExact(returned.get())) {
+    self.coroutine = std::move(returned);
+    return true;
+  }
+  PyAsyncMethods* methods = Py_TYPE(returned.get())->tp_as_async;
+  if (methods == nullptr || methods->am_await == nullptr) {
+    PyErr_Format(PyExc_TypeError, "an ASGI application must return an awaitable, not %.200s",
+                 Py_TYPE(returned.get())->tp_name);
+    return false;
+  }
+  self.coroutine = Ref::steal(methods->am_await(returned.get()));
+  return static_cast<bool>(self.coroutine);
+}
+
+// A step has raised. The task learns of a cancellation; everything else ends here.
+PySendResult end_with_error(Run& self, PyObject** result) {
+  Ref error = take_error();
+  bool cancelled = PyErr_GivenExceptionMatches(error.get(), self.module->cancelled_error.get());
+  end(self, error.get());
+  if (cancelled) {
+    give_error(std::move(error));
+    return PYGEN_ERROR;
+  }
+  *result = Py_NewRef(Py_None);
+  return PYGEN_RETURN;
+}
+
+PySendResult resume(PyObject* object, PyObject* value, PyObject** result) {
+  Run& self = self_of(object);
+  *result = nullptr;
+  if (self.owner == nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "this run of the application has ended");
+    return PYGEN_ERROR;
+  }
+  if (!self.coroutine && !call_application(self)) return end_with_error(self, result);
+  PySendResult sent = PyIter_Send(self.coroutine.get(), value, result);
+  if (sent == PYGEN_NEXT) return sent;
+  if (sent == PYGEN_ERROR) return end_with_error(self, result);
+  Py_CLEAR(*result);
+  end(self, nullptr);
+  *result = Py_NewRef(Py_None);
+  return PYGEN_RETURN;
+}
+
+PySendResult resume_guarded(PyObject* object, PyObject* value, PyObject** result) {
+  try {
+    return resume(object, value, result);
+  } catch (...) {
+    set_error_from_exception();
+    *result = nullptr;
+    return PYGEN_ERROR;
+  }
+}
+
+PyObject* as_iterator(PySendResult sent, PyObject* result) {
+  if (sent != PYGEN_RETURN) return result;
+  Py_XDECREF(result);
+  PyErr_SetNone(PyExc_StopIteration);
+  return nullptr;
+}
+
+PyObject* send(PyObject* object, PyObject* value) {
+  PyObject* result = nullptr;
+  PySendResult sent = resume_guarded(object, value, &result);
+  return as_iterator(sent, result);
+}
+
+PyObject* next(PyObject* object) { return send(object, Py_None); }
+
+PyObject* throw_error(PyObject* object, PyObject* const* given, Py_ssize_t count) {
+  Run& self = self_of(object);
+  if (count < 1) {
+    PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
+    return nullptr;
+  }
+  PyObject* result = nullptr;
+  if (self.owner != nullptr && self.coroutine) {
+    Ref method = Ref::steal(PyObject_GetAttr(self.coroutine.get(), self.module->names.throw_));
+    if (method) result = PyObject_Vectorcall(method.get(), given, static_cast<std::size_t>(count), nullptr);
+    if (result != nullptr) return result;
+    // The application caught it and returned.
+    if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+      PyErr_Clear();
+      end(self, nullptr);
+      return as_iterator(PYGEN_RETURN, nullptr);
+    }
+  } else if (PyExceptionInstance_Check(given[0])) {
+    // Cancelled before the first step: there is no frame in which to raise it.
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(given[0])), given[0]);
+  } else {
+    PyErr_SetObject(given[0], count > 1 && given[1] != Py_None ? given[1] : nullptr);
+  }
+  if (self.owner == nullptr) return nullptr;
+  PySendResult sent = end_with_error(self, &result);
+  return as_iterator(sent, result);
+}
+
+PyObject* close(PyObject* object, PyObject*) {
+  Run& self = self_of(object);
+  Ref coroutine = self.coroutine;
+  if (coroutine) {
+    Ref closed = call_method(coroutine.get(), self.module->names.close);
+    if (!closed) return nullptr;
+  }
+  Ref cancelled = Ref::steal(PyObject_CallNoArgs(self.module->cancelled_error.get()));
+  if (!cancelled) return nullptr;
+  end(self, cancelled.get());
+  Py_RETURN_NONE;
+}
+
+PyObject* itself(PyObject* object) { return Py_NewRef(object); }
+
+// cr_frame, cr_await and so on, for tracebacks and debuggers, are those of the application's coroutine.
+PyObject* get_attribute(PyObject* object, PyObject* name) {
+  PyObject* found = PyObject_GenericGetAttr(object, name);
+  Ref coroutine = self_of(object).coroutine;
+  if (found != nullptr || !coroutine || !PyErr_ExceptionMatches(PyExc_AttributeError)) return found;
+  PyErr_Clear();
+  return PyObject_GetAttr(coroutine.get(), name);
+}
+
+int traverse(PyObject* object, visitproc visit, void* arg) {
+  Run& self = self_of(object);
+  Py_VISIT(Py_TYPE(object));
+  for (Ref* ref : {&self.app, &self.scope, &self.receive, &self.send, &self.coroutine, &self.owner_object}) {
+    Py_VISIT(ref->get());
+  }
+  // Not the task: the list of runs holds it on purpose until the run has ended.
+  return 0;
+}
+
+int clear(PyObject* object) {
+  Run& self = self_of(object);
+  self.unlink();
+  self.owner = nullptr;
+  for (Ref* ref : {&self.app, &self.scope, &self.receive, &self.send, &self.coroutine, &self.owner_object, &self.task}) {
+    ref->reset();
+  }
+  return 0;
+}
+
+void deallocate(PyObject* object) {
+  PyTypeObject* type = Py_TYPE(object);
+  PyObject_GC_UnTrack(object);
+  clear(object);
+  self_of(object).~Run();
+  type->tp_free(object);
+  Py_DECREF(type);
+}
+
+PyMethodDef kMethods[] = {
+    {"send", send, METH_O, nullptr},
+    {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(throw_error)), METH_FASTCALL, nullptr},
+    {"close", close, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr}};
+
+PyType_Slot kSlots[] = {{Py_tp_doc, const_cast<char*>("One run of the application, driven by an asyncio.Task.")},
+                        {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+                        {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+                        {Py_tp_clear, reinterpret_cast<void*>(clear)},
+                        {Py_tp_getattro, reinterpret_cast<void*>(get_attribute)},
+                        {Py_tp_methods, kMethods},
+                        {Py_tp_iter, reinterpret_cast<void*>(itself)},
+                        {Py_tp_iternext, reinterpret_cast<void*>(next)},
+                        {Py_am_await, reinterpret_cast<void*>(itself)},
+                        {Py_am_send, reinterpret_cast<void*>(resume_guarded)},
+                        {0, nullptr}};
+
+PyType_Spec kSpec = {"fasterapi._native.ApplicationRun", sizeof(Run), 0,
+                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, kSlots};
+
+Ref make_run(Module& module, PyObject* owner_object, RunOwner& owner) {
+  auto* self = PyObject_GC_New(Run, reinterpret_cast<PyTypeObject*>(module.run_type.get()));
+  if (self == nullptr) return Ref();
+  self->module = &module;
+  for (Ref* ref : {&self->app, &self->scope, &self->receive, &self->send, &self->coroutine, &self->owner_object,
+                   &self->task}) {
+    new (ref) Ref();
+  }
+  self->owner_object = Ref::share(owner_object);
+  self->owner = &owner;
+  self->list = nullptr;
+  self->previous = self->next = nullptr;
+  new (&self->entry) base::Ledger::Entry(module.ledger, base::Kind::kRun);
+  return Ref::steal(reinterpret_cast<PyObject*>(self));
+}
+
+// loop.create_task(run), with whatever task factory the loop was given.
+Ref make_task_by_factory(Module& module, PyObject* loop, PyObject* run, PyObject* context) {
+  if (PyContext_Enter(context) != 0) return Ref();
+  Ref task = call_method(loop, module.names.create_task, run);
+  ErrorKept kept;
+  PyContext_Exit(context);
+  return task;
+}
+
+Ref make_task(Module& module, const StartOptions& options, PyObject* run, PyObject* context) {
+#if PY_VERSION_HEX >= 0x030C0000
+  PyObject* arguments[] = {nullptr, run, options.loop, context, Py_True};
+  PyObject* keywords = options.eager ? module.task_keywords_eager.get() : module.task_keywords.get();
+  return Ref::steal(
+      PyObject_Vectorcall(module.task_type.get(), arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, keywords));
+#elif PY_VERSION_HEX >= 0x030B0000
+  PyObject* arguments[] = {nullptr, run, options.loop, context};
+  return Ref::steal(PyObject_Vectorcall(module.task_type.get(), arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                        module.task_keywords.get()));
+#else
+  // The Task copies the context that is current.
+  PyObject* arguments[] = {nullptr, run, options.loop};
+  if (PyContext_Enter(context) != 0) return Ref();
+  Ref task = Ref::steal(PyObject_Vectorcall(module.task_type.get(), arguments + 1,
+                                            1 | PY_VECTORCALL_ARGUMENTS_OFFSET, module.task_keywords.get()));
+  ErrorKept kept;
+  PyContext_Exit(context);
+  return task;
+#endif
+}
+
+}  // namespace
+
+bool start_run(Module& module, const StartOptions& options, Runs& runs, PyObject* app, Ref scope, Ref receive,
+               Ref send, PyObject* owner_object, RunOwner& owner) {
+  Ref object = make_run(module, owner_object, owner);
+  if (!object) return false;
+  Run& run = self_of(object.get());
+  run.app = Ref::share(app);
+  run.scope = std::move(scope);
+  run.receive = std::move(receive);
+  run.send = std::move(send);
+  PyObject_GC_Track(object.get());
+  Ref context = Ref::steal(PyContext_Copy(options.context));
+  if (!context) return false;
+  Ref task;
+  if (options.task_factory != Py_None) {
+    task = make_task_by_factory(module, options.loop, object.get(), context.get());
+  } else if (PY_VERSION_HEX < 0x030C0000 && options.eager && options.scheduler != nullptr) {
+    Scheduler::FirstStep first_step(*options.scheduler);
+    task = make_task(module, options, object.get(), context.get());
+    first_step.release();
+    if (task) first_step.run();
+  } else {
+    task = make_task(module, options, object.get(), context.get());
+  }
+  if (!task) {
+    run.owner = nullptr;
+    return false;
+  }
+  if (run.owner != nullptr) {
+    run.task = std::move(task);
+    run.link(runs);
+  }
+  return true;
+}
+
+int add_run_type(PyObject* module, Module& state) { return add_type(module, kSpec, state.run_type); }
+
+}  // namespace fasterapi::asgi

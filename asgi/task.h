@@ -1,0 +1,47 @@
+// One run of the application: a coroutine object that calls app(scope, receive, send), passes
+// every step on to what that returned, and tells its owner when it ends, with the exception as a
+// value. asyncio.Task drives it, so current_task(), timeout() and anyio work as ever.
+#pragma once
+
+#include "asgi/module.h"
+
+namespace fasterapi::asgi {
+
+class Scheduler;
+struct Run;
+
+class RunOwner {
+ public:
+  // The application returned (`error` null) or raised. Called once, in the task, in its context.
+  virtual void on_run_end(PyObject* error) = 0;
+
+ protected:
+  ~RunOwner() = default;
+};
+
+// The runs that have not ended; a doubly linked list through them. Owned by the application.
+class Runs {
+ public:
+  ~Runs();
+  Ref tasks() const;  // a new list of asyncio.Task; null with an error set
+  bool empty() const { return first_ == nullptr; }
+
+ private:
+  friend struct Run;
+  Run* first_ = nullptr;
+};
+
+struct StartOptions {
+  PyObject* loop;
+  Scheduler* scheduler;    // null: the loop is not ours
+  PyObject* task_factory;  // what loop.set_task_factory() was given, or None
+  PyObject* context;       // the run gets a copy of it
+  bool eager;              // take the first step at once
+};
+
+// Starts a run in a task of its own. `owner_object` keeps `owner` alive until on_run_end().
+// False with an error set: then on_run_end() is not called.
+bool start_run(Module& module, const StartOptions& options, Runs& runs, PyObject* app, Ref scope, Ref receive,
+               Ref send, PyObject* owner_object, RunOwner& owner);
+
+}  // namespace fasterapi::asgi

@@ -1,0 +1,87 @@
+"""The asyncio event loop over libuv.
+
+``EventLoop`` is asyncio's selector event loop with its scheduler replaced: callbacks, timers and
+file-descriptor readiness are native and run on the libuv loop that also carries the server's
+connections; transports, TLS streams, subprocesses, DNS and executors are the stdlib's own.
+
+Use it alone with ``asyncio.Runner(loop_factory=fasterapi.loop.new_event_loop)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import signal
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from fasterapi._native import Scheduler
+
+__all__ = ["EventLoop", "new_event_loop"]
+
+
+class _NoSelector(selectors.BaseSelector):
+    """Stands where the stdlib expects a selector; the scheduler watches file descriptors itself."""
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        raise NotImplementedError("file descriptors are watched by the native scheduler")
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        raise KeyError(fileobj)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return []
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return {}
+
+
+class EventLoop(Scheduler, asyncio.SelectorEventLoop):
+    """An asyncio event loop whose turn is one run of libuv. Unix only, one thread."""
+
+    def __init__(self) -> None:
+        asyncio.SelectorEventLoop.__init__(self, _NoSelector())
+
+    def run_forever(self) -> None:
+        """Runs until ``stop()``. In the main thread signals wake the loop."""
+        if threading.current_thread() is not threading.main_thread():
+            super().run_forever()
+            return
+        # libuv goes back to sleep when a signal interrupts its poll; a byte on the self-pipe does
+        # not let it, and the interpreter runs the Python-level handler on the way to reading it.
+        previous = signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
+        try:
+            super().run_forever()
+        finally:
+            if not self.is_closed():
+                signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Removes the handler; ``True`` if there was one. Signals go on waking a running loop."""
+        removed: bool = super().remove_signal_handler(sig)
+        if removed and self.is_running() and threading.current_thread() is threading.main_thread():
+            signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
+        return removed
+
+    def set_debug(self, enabled: bool) -> None:
+        """Debug mode: slow callbacks are logged, calls from a wrong thread refused."""
+        super().set_debug(enabled)
+        self._set_native_debug(enabled)
+
+    def set_task_factory(self, factory: Any) -> None:
+        """As ``asyncio``'s; requests' tasks are made by it too."""
+        super().set_task_factory(factory)
+        self._set_native_task_factory(factory)
+
+    def close(self) -> None:
+        """Closes the loop; pending callbacks are dropped. Idempotent, refused while running."""
+        if self.is_closed():
+            return
+        super().close()
+        self._close_native()
+
+
+def new_event_loop() -> EventLoop:
+    """A new loop, not yet set as current: what ``asyncio.Runner(loop_factory=...)`` takes."""
+    return EventLoop()

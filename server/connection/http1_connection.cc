@@ -1,0 +1,355 @@
+#include "server/connection/http1_connection.h"
+
+#include <utility>
+
+namespace fasterapi::connection {
+
+Http1Connection::Http1Connection(Server& server, std::unique_ptr<net::Stream> stream)
+    : server_(server),
+      stream_(std::move(stream)),
+      codec_(server.settings()),
+      deadline_(
+          server.loop().wheel(), [](void* self) { static_cast<Http1Connection*>(self)->on_deadline(); }, this),
+      entry_(server.loop().ledger(), base::Kind::kConnection) {
+  settle_ = {[](void* self) { static_cast<Http1Connection*>(self)->settle(); }, this};
+  proceed_ = {[](void* self) { static_cast<Http1Connection*>(self)->settle(); }, this};
+}
+
+Http1Connection::~Http1Connection() {
+  server_.loop().forget(settle_);
+  server_.loop().forget(proceed_);
+}
+
+void Http1Connection::open() {
+  origin_.peer = stream_->peer_address();
+  origin_.local = stream_->local_address();
+  stream_->set_sink(this);
+  update_reading();
+  update_deadline();
+}
+
+void Http1Connection::drain() {
+  draining_ = true;
+  if (!in_request_ && queued() == 0) return end();
+  codec_.close_after_response();
+}
+
+void Http1Connection::abort() {
+  if (!ended_) end();
+}
+
+// --- From the stream -----------------------------------------------------------------------
+
+void Http1Connection::on_bytes(std::string_view bytes) {
+  if (ended_) return;
+  if (lingering_ || refused_) return;
+  settling_ = true;
+  handle(codec_.receive(bytes));
+  settling_ = false;
+  settle();
+}
+
+void Http1Connection::on_end() {
+  if (ended_) return;
+  peer_ended_ = true;
+  if (lingering_) return end();
+  if (in_request_) {
+    // A request that will never be whole has nobody to answer to. A whole one may still be
+    // answered: the peer has only closed its sending side, as far as anyone can tell.
+    if (!codec_.request_complete()) return end();
+    if (sink_ != nullptr) sink_->on_disconnect();
+  }
+  settle();
+}
+
+void Http1Connection::on_drained() { settle(); }
+
+void Http1Connection::on_closed(std::string_view reason) {
+  if (ended_) return;
+  if (server_.log().enabled(base::LogLevel::kDebug)) {
+    server_.log().debug(std::string("Connection lost: ").append(reason));
+  }
+  end();
+}
+
+void Http1Connection::handle(std::span<const http1::Event> events) {
+  for (const http1::Event& event : events) {
+    if (ended_ || aborted_) return;
+    switch (event.kind) {
+      case http1::EventKind::kHead:
+        begin_request();
+        break;
+      case http1::EventKind::kBody:
+        deliver_body(event.body);
+        break;
+      case http1::EventKind::kEnd:
+        if (sink_ != nullptr) sink_->on_body_end();
+        break;
+      case http1::EventKind::kFailure:
+        server_.log().warning("Invalid HTTP request received: " + codec_.failure().reason);
+        refuse(codec_.failure());
+        break;
+    }
+  }
+}
+
+void Http1Connection::begin_request() {
+  in_request_ = true;
+  began_ = true;
+  moved_ = true;
+  waiting_ = false;
+  unread_ = 0;
+  discarded_ = 0;
+  ++requests_this_turn_;
+  server_.count_request();
+  if (draining_) codec_.close_after_response();
+  server_.handler().on_exchange(*this, codec_.head());
+}
+
+void Http1Connection::deliver_body(std::string_view bytes) {
+  moved_ = true;
+  if (sink_ == nullptr) {
+    discarded_ += bytes.size();
+    return;
+  }
+  unread_ += bytes.size();
+  sink_->on_body(bytes);
+}
+
+// Answers a fault of the peer if that is still possible; the connection ends either way.
+void Http1Connection::refuse(const base::Failure& failure) {
+  bool answered = in_request_ && codec_.head_sent();
+  cut_exchange();
+  in_request_ = false;
+  if (answered || failure.status == 0) {
+    aborted_ = true;
+    return;
+  }
+  http1::append_error_response(codec_.output(), failure.status, default_headers());
+  refused_ = true;
+}
+
+// --- From the application's side -----------------------------------------------------------
+
+void Http1Connection::detach() {
+  sink_ = nullptr;
+  if (codec_.response_complete()) return;
+  aborted_ = true;
+  changed();
+}
+
+void Http1Connection::want_body() {
+  codec_.send_continue();
+  if (!codec_.output().empty()) changed();
+}
+
+void Http1Connection::body_taken(std::size_t count) {
+  bool was_full = unread_ >= server_.settings().body_high_water;
+  unread_ -= count;
+  if (was_full && unread_ < server_.settings().body_high_water) changed();
+}
+
+base::Result<void> Http1Connection::start(const base::ResponseHead& head) {
+  base::Result<void> result = codec_.send_head(head, default_headers());
+  if (!result) return result;
+  if (AccessLog* log = server_.access_log()) log->record(origin_.peer, codec_.head(), head.status);
+  changed();
+  return result;
+}
+
+base::Result<void> Http1Connection::body(std::string_view bytes, base::Last last) {
+  return write_body(bytes, last);
+}
+
+base::Result<void> Http1Connection::body(base::Slice bytes, base::Last last) {
+  return write_body(std::move(bytes), last);
+}
+
+template <class Bytes>
+base::Result<void> Http1Connection::write_body(Bytes bytes, base::Last last) {
+  base::Result<void> result = codec_.send_body(std::move(bytes), last);
+  if (!result) return result;
+  if (last == base::Last::kYes) {
+    sink_ = nullptr;
+  } else if (queued() >= server_.settings().write_high_water) {
+    stream_->flush(codec_.output());
+    waiting_ = queued() >= server_.settings().write_high_water;
+  }
+  changed();
+  return result;
+}
+
+bool Http1Connection::writable() const { return !waiting_; }
+
+// --- Consequences --------------------------------------------------------------------------
+
+void Http1Connection::changed() {
+  if (!settling_ && !ended_) server_.loop().at_end_of_turn(settle_);
+}
+
+void Http1Connection::settle() {
+  if (ended_ || settling_) return;
+  settling_ = true;
+  advance();
+  settling_ = false;
+  if (ended_) return;
+  stream_->flush(codec_.output());
+  if (aborted_) {
+    // Where the end of the connection is the end of the body (HTTP/1.0), only a reset tells
+    // the peer that this body is not whole.
+    if (in_request_ && codec_.head().version.minor == 0) stream_->reset();
+    return end();
+  }
+  if (close_if_done()) return;
+  if (waiting_ && queued() <= server_.settings().write_low_water) {
+    waiting_ = false;
+    if (sink_ != nullptr) sink_->on_writable();
+  }
+  update_reading();
+  update_deadline();
+}
+
+// While the request in hand is complete and answered, goes on to the next that was pipelined.
+void Http1Connection::advance() {
+  const base::Settings& settings = server_.settings();
+  if (turn_ != server_.loop().turn()) {
+    turn_ = server_.loop().turn();
+    requests_this_turn_ = 0;
+  }
+  while (!ended_ && !aborted_ && in_request_ && codec_.request_complete() && codec_.response_complete()) {
+    if (codec_.wants_close()) {
+      in_request_ = false;
+      return;
+    }
+    if (queued() >= settings.write_high_water) return;
+    if (requests_this_turn_ >= settings.max_requests_per_turn && codec_.has_rest()) {
+      server_.loop().at_next_turn(proceed_);
+      return;
+    }
+    in_request_ = false;
+    codec_.resume();
+    if (codec_.has_rest()) handle(codec_.receive({}));
+  }
+}
+
+// Ends the connection, or begins to, when nothing more is to come of it.
+bool Http1Connection::close_if_done() {
+  if (lingering_) return false;
+  bool answered_early = in_request_ && codec_.response_complete() && !codec_.request_complete();
+  if (answered_early) {
+    bool too_much = discarded_ > server_.settings().max_discarded_body;
+    if (!too_much && !codec_.wants_close()) return false;
+    if (queued() == 0) linger();
+    return false;
+  }
+  if (in_request_ || queued() > 0) return false;
+  if (refused_) {
+    linger();
+    return false;
+  }
+  if (!codec_.wants_close() && !draining_ && !peer_ended_) return false;
+  if (codec_.has_rest() && !peer_ended_) {
+    linger();
+    return false;
+  }
+  end();
+  return true;
+}
+
+// A close while the peer still sends makes its kernel throw our answer away (RFC 9112 9.6): end
+// our side, and swallow the rest for a while.
+void Http1Connection::linger() {
+  lingering_ = true;
+  in_request_ = false;
+  if (peer_ended_) return end();
+  stream_->shutdown();
+}
+
+void Http1Connection::update_reading() {
+  if (ended_ || peer_ended_) return;
+  const base::Settings& settings = server_.settings();
+  bool full = unread_ >= settings.body_high_water || codec_.rest_size() >= settings.body_high_water ||
+              (!in_request_ && queued() >= settings.write_high_water);
+  if (full && !lingering_) {
+    stream_->read_stop();
+  } else {
+    stream_->read_start();
+  }
+}
+
+Http1Connection::Phase Http1Connection::phase() const {
+  if (lingering_) return Phase::kLinger;
+  if (unwritten_ > 0) return Phase::kWrite;
+  if (in_request_) {
+    bool reading = !codec_.request_complete() && unread_ < server_.settings().body_high_water;
+    return reading ? Phase::kBody : Phase::kNone;
+  }
+  return codec_.in_head() || !began_ ? Phase::kHead : Phase::kKeepAlive;
+}
+
+base::Milliseconds Http1Connection::timeout(Phase phase) const {
+  const base::Settings& settings = server_.settings();
+  switch (phase) {
+    case Phase::kHead:
+      return settings.head_timeout;
+    case Phase::kBody:
+      return settings.body_timeout;
+    case Phase::kWrite:
+      return settings.write_timeout;
+    case Phase::kKeepAlive:
+      return settings.keep_alive_timeout;
+    default:
+      return settings.linger_timeout;
+  }
+}
+
+void Http1Connection::update_deadline() {
+  if (ended_) return;
+  std::size_t before = std::exchange(unwritten_, queued());
+  Phase now = phase();
+  bool progress = now == Phase::kWrite ? unwritten_ < before : moved_;
+  moved_ = false;
+  if (now == phase_ && !progress) return;
+  phase_ = now;
+  if (now == Phase::kNone) return deadline_.disarm();
+  deadline_.arm(timeout(now));
+}
+
+void Http1Connection::on_deadline() {
+  switch (phase_) {
+    case Phase::kHead:
+    case Phase::kBody:
+      if (!in_request_ && !codec_.in_head()) return end();
+      refuse({408, "the request took too long"});
+      return settle();
+    case Phase::kWrite:
+      // The kernel may have taken bytes without a call to us: that was progress.
+      if (queued() < unwritten_) return update_deadline();
+      stream_->reset();
+      return end();
+    default:
+      return end();
+  }
+}
+
+void Http1Connection::cut_exchange() {
+  if (ExchangeSink* sink = std::exchange(sink_, nullptr)) sink->on_cut();
+}
+
+void Http1Connection::end() {
+  if (ended_) return;
+  ended_ = true;
+  deadline_.disarm();
+  stream_->read_stop();
+  cut_exchange();
+  server_.ended(*this);
+}
+
+http1::DefaultHeaders Http1Connection::default_headers() {
+  const base::Settings& settings = server_.settings();
+  return {.date = settings.date_header ? server_.date() : std::string_view(),
+          .server = settings.server_header ? std::string_view("fasterapi") : std::string_view(),
+          .extra = {}};
+}
+
+}  // namespace fasterapi::connection

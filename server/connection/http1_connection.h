@@ -1,0 +1,104 @@
+// One HTTP/1 connection: bytes from its stream to the codec, the codec's events to the
+// application's side, answers back; pipelining in order, back-pressure both ways, deadlines.
+// Owned by the Server, owns its stream and codec. There is one request in hand at a time, so the
+// connection itself is that request's Exchange.
+//
+// Everything that may end a request or the connection only notes it; settle() draws the
+// consequences, once, when no caller's frame below can be surprised by them.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "server/base/ledger.h"
+#include "server/connection/exchange.h"
+#include "server/connection/server.h"
+#include "server/http1/codec.h"
+#include "server/net/loop.h"
+#include "server/net/stream.h"
+#include "server/net/timer.h"
+
+namespace fasterapi::connection {
+
+class Http1Connection final : public net::StreamSink, public Exchange {
+ public:
+  Http1Connection(Server& server, std::unique_ptr<net::Stream> stream);
+  ~Http1Connection();
+
+  void open();   // starts to read
+  void drain();  // ends after the answer in hand, or at once when idle
+  void abort();  // cut now
+
+  void on_bytes(std::string_view bytes) override;
+  void on_end() override;
+  void on_drained() override;
+  void on_closed(std::string_view reason) override;
+
+  void attach(ExchangeSink& sink) override { sink_ = &sink; }
+  void detach() override;
+  void want_body() override;
+  void body_taken(std::size_t count) override;
+  base::Result<void> start(const base::ResponseHead& head) override;
+  base::Result<void> body(std::string_view bytes, base::Last last) override;
+  base::Result<void> body(base::Slice bytes, base::Last last) override;
+  bool writable() const override;
+  Origin& origin() override { return origin_; }
+
+  std::size_t index = 0;  // this connection's place in the server's list
+
+ private:
+  // What the connection waits for; each has its deadline.
+  enum class Phase : unsigned char { kNone, kHead, kBody, kWrite, kKeepAlive, kLinger };
+
+  void handle(std::span<const http1::Event> events);
+  void begin_request();
+  void deliver_body(std::string_view bytes);
+  void refuse(const base::Failure& failure);
+  template <class Bytes>
+  base::Result<void> write_body(Bytes bytes, base::Last last);
+
+  void changed();
+  void settle();
+  void advance();
+  bool close_if_done();
+  void linger();
+  void update_reading();
+  void update_deadline();
+  Phase phase() const;
+  base::Milliseconds timeout(Phase phase) const;
+  void on_deadline();
+  void cut_exchange();
+  void end();
+  std::size_t queued() { return codec_.output().size() + stream_->queued(); }
+  http1::DefaultHeaders default_headers();
+
+  Server& server_;
+  std::unique_ptr<net::Stream> stream_;
+  http1::Codec codec_;
+  Origin origin_;
+  ExchangeSink* sink_ = nullptr;
+  net::Deferred settle_;
+  net::Deferred proceed_;  // the next pipelined request, in the next turn
+  net::Deadline deadline_;
+  Phase phase_ = Phase::kNone;
+  std::size_t unread_ = 0;     // body bytes delivered and not yet taken
+  std::size_t discarded_ = 0;  // bytes that nobody will read
+  std::size_t unwritten_ = 0;  // queued() when the write deadline was armed
+  std::uint64_t turn_ = 0;
+  unsigned requests_this_turn_ = 0;
+  bool in_request_ = false;   // a head was handed on, and request and answer are not both complete
+  bool began_ = false;        // there was a request on this connection
+  bool moved_ = false;        // a request began, or its body went on, since the deadline was armed
+  bool settling_ = false;     // a caller below settles: changed() need not ask for it
+  bool draining_ = false;
+  bool waiting_ = false;      // the application waits for on_writable()
+  bool peer_ended_ = false;
+  bool refused_ = false;      // the peer's fault was answered; nothing more is parsed
+  bool aborted_ = false;      // the answer cannot be finished: cut at the next settle()
+  bool lingering_ = false;    // all is sent; swallowing what the peer still sends
+  bool ended_ = false;        // on the server's list of the dead
+  base::Ledger::Entry entry_;
+};
+
+}  // namespace fasterapi::connection

@@ -1,0 +1,72 @@
+#include "server/connection/server.h"
+
+#include <utility>
+
+#include "server/connection/http1_connection.h"
+
+namespace fasterapi::connection {
+
+Server::Server(net::Loop& loop, const base::Settings& settings, Handler& handler, base::Log& log,
+               std::unique_ptr<AccessLog> access_log, std::function<void()> on_change)
+    : loop_(loop),
+      settings_(settings),
+      handler_(handler),
+      log_(log),
+      access_log_(std::move(access_log)),
+      on_change_(std::move(on_change)),
+      entry_(loop.ledger(), base::Kind::kServer) {
+  bury_ = {[](void* self) { static_cast<Server*>(self)->bury(); }, this};
+}
+
+Server::~Server() {
+  on_change_ = nullptr;
+  stop_listening();
+  abort();
+  loop_.forget(bury_);
+}
+
+base::Result<void> Server::listen(int fd, int backlog) {
+  auto listener = net::Listener::open(
+      loop_, fd, backlog, [this](std::unique_ptr<net::Stream> stream) { serve(std::move(stream)); });
+  if (!listener) return listener.failure();
+  listeners_.push_back(std::move(*listener));
+  return {};
+}
+
+void Server::stop_listening() { listeners_.clear(); }
+
+void Server::serve(std::unique_ptr<net::Stream> stream) {
+  auto connection = std::make_unique<Http1Connection>(*this, std::move(stream));
+  connection->index = connections_.size();
+  connections_.push_back(std::move(connection));
+  connections_.back()->open();
+}
+
+void Server::drain() {
+  // A connection that ends leaves the list, and the last one takes its place.
+  for (std::size_t i = connections_.size(); i-- > 0;) {
+    if (i < connections_.size()) connections_[i]->drain();
+  }
+}
+
+void Server::abort() {
+  while (!connections_.empty()) connections_.back()->abort();
+}
+
+void Server::ended(Http1Connection& connection) {
+  std::size_t index = connection.index;
+  ended_.push_back(std::move(connections_[index]));
+  if (index + 1 < connections_.size()) {
+    connections_[index] = std::move(connections_.back());
+    connections_[index]->index = index;
+  }
+  connections_.pop_back();
+  loop_.at_end_of_turn(bury_);
+}
+
+void Server::bury() {
+  ended_.clear();
+  if (on_change_) on_change_();
+}
+
+}  // namespace fasterapi::connection

@@ -1,0 +1,69 @@
+// Listeners, open connections, and what the connections share. Owned by the application's side
+// (asgi/), which outlives it. Connections that have ended are destroyed at the end of the turn.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/base/date.h"
+#include "server/base/failure.h"
+#include "server/base/ledger.h"
+#include "server/base/log.h"
+#include "server/base/settings.h"
+#include "server/connection/access_log.h"
+#include "server/connection/handler.h"
+#include "server/net/listener.h"
+#include "server/net/loop.h"
+
+namespace fasterapi::connection {
+
+class Http1Connection;
+
+class Server {
+ public:
+  Server(net::Loop& loop, const base::Settings& settings, Handler& handler, base::Log& log,
+         std::unique_ptr<AccessLog> access_log, std::function<void()> on_change);
+  ~Server();  // abort()
+
+  // Takes over `fd`; the failure's status is the positive errno.
+  base::Result<void> listen(int fd, int backlog);
+  void stop_listening();
+  void drain();
+  void abort();
+  std::size_t connections() const { return connections_.size(); }
+  std::uint64_t total_requests() const { return total_requests_; }
+
+  // A stream that was accepted, or a test's.
+  void serve(std::unique_ptr<net::Stream> stream);
+
+  // For connections.
+  net::Loop& loop() { return loop_; }
+  const base::Settings& settings() const { return settings_; }
+  Handler& handler() { return handler_; }
+  base::Log& log() { return log_; }
+  AccessLog* access_log() { return access_log_.get(); }
+  std::string_view date() { return date_.at(loop_.wall_seconds()); }
+  void count_request() { ++total_requests_; }
+  void ended(Http1Connection& connection);
+
+ private:
+  void bury();
+
+  net::Loop& loop_;
+  base::Settings settings_;
+  Handler& handler_;
+  base::Log& log_;
+  std::unique_ptr<AccessLog> access_log_;
+  std::function<void()> on_change_;
+  base::DateCache date_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::vector<std::unique_ptr<Http1Connection>> connections_;
+  std::vector<std::unique_ptr<Http1Connection>> ended_;
+  net::Deferred bury_;
+  std::uint64_t total_requests_ = 0;
+  base::Ledger::Entry entry_;
+};
+
+}  // namespace fasterapi::connection

@@ -1,0 +1,36 @@
+// A listening socket. Accepts in the loop's own thread only, so that a worker that is busy leaves
+// connections in the kernel's queue, where another worker can take them.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "server/base/failure.h"
+#include "server/base/ledger.h"
+#include "server/net/loop.h"
+#include "server/net/tcp_stream.h"
+
+namespace fasterapi::net {
+
+class Listener {
+ public:
+  using OnStream = std::function<void(std::unique_ptr<Stream>)>;
+
+  // Takes over `fd`, a bound stream socket of family AF_INET, AF_INET6 or AF_UNIX, also when it fails.
+  // The failure's status is the positive errno.
+  static base::Result<std::unique_ptr<Listener>> open(Loop& loop, int fd, int backlog, OnStream on_stream);
+  ~Listener();  // closes the socket; connections that were accepted go on
+
+ private:
+  struct Handle;
+
+  Listener(Loop& loop, Handle* handle, OnStream on_stream);
+  void on_connection(int status);
+
+  Loop& loop_;
+  Handle* handle_;  // owns itself: freed by the callback of uv_close
+  OnStream on_stream_;
+  base::Ledger::Entry entry_;
+};
+
+}  // namespace fasterapi::net

@@ -1,0 +1,106 @@
+// One libuv loop, and what the rooms above need of it: work put off to the end of the turn, work
+// for the next turn, the timer wheel, the turn's time. Owned by the scheduler (asgi/loop) or, when
+// nested in somebody else's loop, by the server. One thread; nothing here is thread safe.
+//
+// A turn: run() -> put-off work -> before_poll -> poll -> callbacks, each of which calls enter()
+// first -> put-off work. Streams, listeners and deadlines must be gone before the Loop is.
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/base/ledger.h"
+
+struct uv_loop_s;
+
+namespace fasterapi::net {
+
+class TimerWheel;
+
+// Work that waits in a list: a function and the object it is for. Queued at most once at a time;
+// the owner calls Loop::forget() before it dies.
+struct Deferred {
+  void (*run)(void* self) = nullptr;
+  void* self = nullptr;
+  bool queued = false;
+};
+
+// What the loop's owner does around the blocking poll.
+struct LoopHooks {
+  void* owner = nullptr;
+  void (*before_poll)(void* owner) = nullptr;  // the thread is about to block
+  void (*after_poll)(void* owner) = nullptr;   // once for each before_poll, before any callback's work
+  void (*changed)(void* owner) = nullptr;      // something was changed that libuv sees when it polls next
+};
+
+enum class RunMode : bool { kOnce, kNoWait };
+
+class Loop {
+ public:
+  Loop(LoopHooks hooks, base::Ledger& ledger);
+  ~Loop();  // closes every handle that is left and waits for the closes to end
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  void run(RunMode mode);
+  bool in_turn() const { return in_turn_; }
+  // Counts turns; for limits "per turn".
+  std::uint64_t turn() const { return turn_; }
+
+  // First statement of every libuv callback, in whatever room.
+  void enter() {
+    if (polling_) leave_poll();
+  }
+
+  void at_end_of_turn(Deferred& work);
+  void at_next_turn(Deferred& work);
+  void forget(Deferred& work);
+  // A handle was started, or work put off: a loop that this one is nested in must run it again.
+  void changed();
+
+  std::uint64_t now_ms() const;  // monotonic, as of this turn
+  std::time_t wall_seconds();    // the clock of the Date header, read once a turn
+
+  // For a loop that this one is nested in: the descriptor to watch, and milliseconds to wait at
+  // most before the next run (-1: no limit).
+  int backend_fd() const;
+  int backend_timeout() const;
+
+  uv_loop_s* uv() { return uv_.get(); }
+  TimerWheel& wheel() { return *wheel_; }
+  base::Ledger& ledger() { return ledger_; }
+  // One buffer for all reads of this loop: what is read is parsed before the next read.
+  std::vector<char>& read_buffer() { return read_buffer_; }
+
+ private:
+  struct Handles;
+
+  void leave_poll();
+  void before_poll();
+  void end_turn();
+  void run_list(std::vector<Deferred*>& list);
+
+  LoopHooks hooks_;
+  base::Ledger& ledger_;
+  std::unique_ptr<uv_loop_s> uv_;
+  std::unique_ptr<Handles> handles_;
+  std::unique_ptr<TimerWheel> wheel_;
+  std::vector<Deferred*> end_of_turn_;
+  std::vector<Deferred*> next_turn_;
+  std::vector<Deferred*> running_;
+  std::vector<char> read_buffer_;
+  std::uint64_t turn_ = 0;
+  std::time_t wall_ = 0;
+  bool wall_known_ = false;
+  bool polling_ = false;
+  bool in_turn_ = false;
+  bool may_block_ = false;
+};
+
+// uv_strerror and the number as a phrase for logs: "connection reset by peer (ECONNRESET)".
+std::string error_text(int uv_error);
+
+}  // namespace fasterapi::net
