@@ -2,10 +2,12 @@
 #   make PYTHON=python3.13     another interpreter for .venv
 #   make JOBS=1                fewer compilers at once
 #   make test PYTEST="-k loop" arguments for pytest
+#   make bench BENCH="--rows hello" arguments for benchmarks/run.py
 PYTHON ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PYTEST ?=
 FUZZ_SECONDS ?= 60
+BENCH ?=
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
@@ -27,7 +29,7 @@ check: build ## (default) build, then GoogleTest, the fuzz corpora and pytest
 run: ## serve examples/hello.py on http://127.0.0.1:8000
 	@$(BOOTSTRAP) build run
 	@scripts/build release _native
-	PYTHONPATH=$(CURDIR)/build/release/python .venv/bin/fasterapi run examples/hello.py --host $(HOST) --port $(PORT)
+	.venv/bin/fasterapi run examples/hello.py --host $(HOST) --port $(PORT)
 
 build: ## the module, the executable and the unit tests, into build/dev
 	@$(BOOTSTRAP) build test
@@ -70,8 +72,9 @@ conformance: build ## the same questions to uvicorn and to us, differences shown
 
 bench: ## peers and us on this machine, one table
 	@$(BOOTSTRAP) build bench
-	@scripts/build bench
-	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/bench/python:$(CURDIR) $(PY) -m benchmarks.run
+	@scripts/build bench fasterapi_limit
+	@scripts/bench-venv
+	$(PY) -m benchmarks.run --python build/bench/venv/bin/python $(BENCH)
 
 wheel: ## a wheel into dist/
 	@$(BOOTSTRAP) build
