@@ -1,0 +1,234 @@
+"""Rows L01–L19: the lifespan protocol, and how a server starts and stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+import pytest
+from support.wire import Connection, Truncated
+
+CLEAN = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+
+
+def serves(server):
+    response = server.get("/")
+    return (response.status, response.body) == (200, b"served")
+
+
+def test_L01_L01b_L02_scope_and_first_event(serve):
+    server = serve("apps.lifespans:plain")
+    said = server.probe.expect("scope")
+    scope = said["scope"]
+    assert said["is_dict"] is True
+    assert scope["type"] == "lifespan"
+    assert scope["asgi"]["version"] == "3.0"
+    assert scope["asgi"].get("spec_version", "1.0") in ("1.0", "2.0")
+    assert said["state"] == {}
+    assert server.probe.expect("startup")["message"] == {"type": "lifespan.startup"}
+
+
+def test_L03_no_request_before_startup_complete(serve, tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("u") / "s")
+    server = serve("apps.lifespans:slow_startup", "--uds", path, wait=False)
+    server.probe.expect("startup")
+    early = None
+    try:
+        early = Connection(path)
+        early.request("GET", "/early")
+    except OSError:
+        pass
+    server.wait_until_running()
+    assert serves(server)
+    if early is not None:
+        assert early.response().body == b"served"
+        early.close()
+    assert server.probe.order()[:3] == ["startup", "startup-complete", "request"]
+
+
+def test_L04_exception_at_the_scope(serve):
+    server = serve("apps.lifespans:raises_at_scope")
+    server.probe.expect("scope")
+    assert serves(server)
+
+
+def test_L04b_exception_after_the_startup_event(serve):
+    server = serve("apps.lifespans:raises_at_startup")
+    server.probe.expect("startup")
+    assert serves(server)
+    assert server.terminate() in CLEAN
+    assert server.probe.seen("shutdown") == []
+
+
+def test_L05_L05b_L05c_startup_failed(serve):
+    server = serve("apps.lifespans:startup_failed", wait=False)
+    assert server.wait() == 3
+    assert "deliberate: the database is away" in server.stderr + server.stdout
+    assert "running on" not in server.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["L06_SIGTERM", "L06b_SIGINT"])
+def test_L06_shutdown_is_sent_and_waited_for(serve, number):
+    server = serve("apps.lifespans:slow_shutdown")
+    assert serves(server)
+    server.signal(number)
+    server.probe.expect("shutdown")
+    server.probe.expect("shutdown-complete")
+    code = server.wait()
+    assert code in ((0, -signal.SIGTERM, 143) if number == signal.SIGTERM else (0, -signal.SIGINT, 130))
+
+
+def test_L06_exit_code_of_SIGTERM_is_that_of_the_signal(serve):
+    """As uvicorn: the default action is raised again after the graceful stop."""
+    server = serve("apps.lifespans:plain")
+    assert server.terminate() in (-signal.SIGTERM, 128 + signal.SIGTERM)
+
+
+def test_L06b_exit_code_of_SIGINT_is_0(serve):
+    server = serve("apps.lifespans:plain")
+    server.signal(signal.SIGINT)
+    assert server.wait() == 0
+
+
+def test_L06c_exit_code_and_log_of_a_clean_stop(serve):
+    server = serve("apps.lifespans:plain")
+    assert server.terminate() in CLEAN
+    assert server.probe.expect("shutdown")["message"] == {"type": "lifespan.shutdown"}
+    lines = [
+        line.partition(":")[2].strip() for line in server.stderr.splitlines() if line.startswith("INFO:")
+    ]
+    running = next(at for at, line in enumerate(lines) if "running on" in line)
+    assert lines[:running] == [
+        f"Started server process [{server.pid}]",
+        "Waiting for application startup.",
+        "Application startup complete.",
+    ]
+    assert lines[running + 1 :] == [
+        "Shutting down",
+        "Waiting for application shutdown.",
+        "Application shutdown complete.",
+        f"Finished server process [{server.pid}]",
+    ]
+
+
+def test_L07_L07b_shutdown_failed(serve):
+    server = serve("apps.lifespans:shutdown_failed")
+    assert serves(server)
+    server.terminate()
+    assert server.probe.expect("shutdown") is not None
+    assert "deliberate: the cache did not flush" in server.stderr + server.stdout
+
+
+def test_L08_one_lifespan_with_one_worker(serve):
+    server = serve("apps.lifespans:plain")
+    for _ in range(5):
+        assert serves(server)
+    server.terminate()
+    assert len(server.probe.seen("scope")) == 1
+    assert len(server.probe.seen("startup")) == 1
+    assert len(server.probe.seen("shutdown")) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_L10_L10b_request_in_flight_is_finished_before_shutdown(serve, number):
+    server = serve("apps.lifespans:plain")
+    with server.connect() as connection:
+        connection.request("GET", "/waits")
+        server.probe.expect("request")
+        server.signal(number)
+        server.expect_log("Shutting down")
+        with pytest.raises((OSError, Truncated)):
+            server.get("/too-late")
+        server.probe.open("answer")
+        response = connection.response()
+        assert (response.status, response.body) == (200, b"served")
+        connection.expect_end()
+    server.wait()
+    assert server.probe.order() == ["scope", "startup", "startup-complete", "request", "answered", "shutdown"]
+
+
+def test_L10_streamed_response_in_flight_is_finished(serve, tag):
+    server = serve("apps.scenarios:app")
+    size = 32 << 20
+    with server.connect(receive_buffer=1 << 16) as connection:
+        connection.request("GET", f"/flood/{size}?{tag}")
+        connection.head()
+        connection.read_exactly(1 << 16)
+        server.signal(signal.SIGTERM)
+        server.expect_log("Shutting down")
+        assert len(connection.read_exactly(size - (1 << 16))) == size - (1 << 16)
+        connection.expect_end()
+    assert server.wait() in CLEAN
+
+
+def test_L10e_idle_keep_alive_connection_does_not_hold_the_server(serve):
+    server = serve("apps.lifespans:plain", "--timeout-keep-alive", "60")
+    with server.connect() as idle, server.connect() as untouched:
+        assert idle.get("/").body == b"served"
+        server.signal(signal.SIGTERM)
+        assert server.wait(limit=15) in CLEAN
+        idle.expect_end()
+        untouched.expect_end()
+    assert len(server.probe.seen("shutdown")) == 1
+
+
+def test_L11_lifespan_that_returns_after_startup_complete(serve):
+    server = serve("apps.lifespans:returns_after_startup")
+    server.probe.expect("startup-complete")
+    for _ in range(3):
+        assert serves(server)
+    assert server.terminate() in CLEAN
+
+
+def test_L12_lifespan_that_returns_at_once(serve):
+    server = serve("apps.lifespans:returns_at_once")
+    assert serves(server)
+    assert server.terminate() in CLEAN
+
+
+def test_L13_one_lifespan_for_each_worker(serve):
+    server = serve("apps.lifespans:plain", "--workers", "2")
+    server.probe.expect("startup-complete", count=2)
+    assert serves(server)
+    assert server.terminate() == 0
+    started = {record["pid"] for record in server.probe.seen("startup")}
+    assert len(started) == 2
+    assert len(server.probe.seen("startup")) == 2
+    assert sorted(record["pid"] for record in server.probe.seen("shutdown")) == sorted(started)
+
+
+def test_L17_exception_at_shutdown(serve):
+    server = serve("apps.lifespans:raises_at_shutdown")
+    assert serves(server)
+    server.terminate()
+    assert "Finished server process" in server.stderr or "deliberate: shutdown went wrong" in server.stderr
+
+
+def test_L18_lifespan_off(serve):
+    server = serve("apps.lifespans:plain", "--lifespan", "off")
+    assert serves(server)
+    assert server.terminate() in CLEAN
+    assert server.probe.order() == ["request", "answered"]
+
+
+@pytest.mark.parametrize("lifespan", ["raises_at_scope", "raises_at_startup"])
+def test_L19_lifespan_on_makes_an_exception_final(serve, lifespan):
+    server = serve(f"apps.lifespans:{lifespan}", "--lifespan", "on", wait=False)
+    assert server.wait() == 3
+    assert "deliberate" in server.stderr
+    assert "Application startup failed. Exiting." in server.stderr
+
+
+def test_L03_inherited_socket_is_not_served_before_startup_complete(serve):
+    """The client connects and writes before the application is ready; its request waits in the kernel."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        os.set_inheritable(listener.fileno(), True)
+        number = str(listener.fileno())
+        server = serve(
+            "apps.lifespans:slow_startup", "--fd", number, wait=False, pass_fds=[listener.fileno()]
+        )
+        with Connection(listener.getsockname(), timeout=30) as early:
+            early.request("GET", "/early")
+            assert early.response().body == b"served"
+        assert server.probe.order()[:3] == ["startup", "startup-complete", "request"]

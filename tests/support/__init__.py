@@ -1,0 +1,8 @@
+"""What the tests share: a server process, a strict client, and a line between an application and its test.
+
+server     starts and ends one server process, reads its log
+inprocess  the server in a thread of the test process, with the check of live native objects
+wire       a raw HTTP/1.1 client that accepts nothing the RFCs forbid
+probe      the application's end of the line to its test
+measure    memory of a process and bytes in the kernel's socket queues
+"""
