@@ -1,0 +1,92 @@
+"""``fasterapi.run``: one call from an application to an exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Literal
+
+from fasterapi.config import LOGGING_CONFIG, STARTUP_FAILURE, Config, LoopFactory
+from fasterapi.logging import LogConfig
+from fasterapi.runner import refuse_running_loop
+from fasterapi.server import Server
+
+
+def run(
+    app: Any,
+    *,
+    host: str | None = "127.0.0.1",
+    port: int = 8000,
+    uds: str | None = None,
+    fd: int | None = None,
+    loop: LoopFactory | str = "auto",
+    http: Any = "auto",
+    http2: bool = False,
+    ws: Any = "auto",
+    ws_max_size: int = 16 * 1024 * 1024,
+    ws_max_queue: int = 32,
+    ws_ping_interval: float | None = 20.0,
+    ws_ping_timeout: float | None = 20.0,
+    ws_per_message_deflate: bool = True,
+    lifespan: Literal["auto", "on", "off"] = "auto",
+    interface: Literal["auto", "asgi3", "asgi2", "wsgi"] = "auto",
+    reload: bool = False,
+    reload_dirs: list[str] | str | None = None,
+    reload_includes: list[str] | str | None = None,
+    reload_excludes: list[str] | str | None = None,
+    reload_delay: float = 0.25,
+    workers: int | None = None,
+    env_file: str | os.PathLike[str] | None = None,
+    log_config: LogConfig = LOGGING_CONFIG,
+    log_level: str | int | None = None,
+    access_log: bool = True,
+    proxy_headers: bool = True,
+    server_header: bool = True,
+    date_header: bool = True,
+    forwarded_allow_ips: list[str] | str | None = None,
+    root_path: str = "",
+    limit_concurrency: int | None = None,
+    backlog: int = 2048,
+    limit_max_requests: int | None = None,
+    limit_max_requests_jitter: int = 0,
+    timeout_keep_alive: int = 5,
+    timeout_graceful_shutdown: int | None = 30,
+    timeout_worker_healthcheck: int = 5,
+    ssl_keyfile: str | os.PathLike[str] | None = None,
+    ssl_certfile: str | os.PathLike[str] | None = None,
+    ssl_keyfile_password: str | None = None,
+    ssl_version: int = 17,
+    ssl_cert_reqs: int = 0,
+    ssl_ca_certs: str | os.PathLike[str] | None = None,
+    ssl_ciphers: str | None = None,
+    ssl_context_factory: Callable[..., Any] | None = None,
+    headers: list[tuple[str, str]] | None = None,
+    use_colors: bool | None = None,
+    app_dir: str | None = None,
+    factory: bool = False,
+    h11_max_incomplete_event_size: int | None = None,
+    reset_contextvars: bool = False,
+) -> None:
+    """Serves ``app``, an application or its import string, until a signal ends the process.
+
+    The options are ``Config``'s; ``app_dir`` is put first on ``sys.path``. Exits with 3 if the
+    server does not come up. Raises ``RuntimeError`` in a thread with a running event loop.
+    """
+    options = {name: value for name, value in locals().items() if name not in ("app", "app_dir")}
+    refuse_running_loop("fasterapi.run()")
+    if app_dir is not None:
+        sys.path.insert(0, app_dir)
+    serve_until_signal(Config(app, **options))
+
+
+def serve_until_signal(config: Config) -> Server:
+    """Serves; returns after SIGINT, and does not after SIGTERM, which ends the process."""
+    server = Server(config)
+    try:
+        # Before the loop: imports may take long, and may themselves run a loop.
+        config.load_app()
+        server.run()
+    except KeyboardInterrupt:
+        return server
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+    return server

@@ -1,0 +1,223 @@
+"""The options of ``fasterapi run``: one table, in uvicorn's names, types and defaults.
+
+Each is also read from ``FASTERAPI_`` and its Python name in capitals. Options that this version
+does not act on are hidden; ``Config`` refuses any value of theirs but the default.
+"""
+
+import difflib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from fasterapi.config import default
+from fasterapi.logging import LOG_LEVELS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+if TYPE_CHECKING:
+    TextType = click.ParamType[str]
+else:
+    TextType = click.ParamType  # generic since click 8.3 only
+
+
+class Loop(TextType):
+    """The name of an event loop, or ``module:factory``."""
+
+    name = "text"
+    names = ("auto", "asyncio", "uvloop")
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return f"[{'|'.join(self.names)}|MODULE:FACTORY]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if ":" not in value and value not in (*self.names, "none"):
+            similar = difflib.get_close_matches(value, self.names, n=1)
+            hint = f" Did you mean '{similar[0]}'?" if similar else ""
+            self.fail(
+                f"'{value}' is not one of {', '.join(self.names)}, and no module:factory.{hint}", param, ctx
+            )
+        return value
+
+
+class Integer(click.IntRange):
+    """An integer within bounds, called "integer" in messages."""
+
+    name = "integer"
+
+
+class GroupedOption(click.Option):
+    """An option that knows under which heading the help shows it."""
+
+    def __init__(self, *args: Any, group: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.group = group
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """The option, and the variable only where the value came from it."""
+        hint = f"'{self.opts[0]}'"
+        source = None if ctx is None else ctx.get_parameter_source(self.name or "")
+        return f"{hint} (from {self.envvar})" if source is ParameterSource.ENVIRONMENT else hint
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists its options by group, in the order of their first appearance."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        # What has no group, --version and --help, comes last.
+        options.sort(key=lambda option: not isinstance(option, GroupedOption))
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for option in options:
+            if (record := option.get_help_record(ctx)) is not None:
+                groups.setdefault(getattr(option, "group", "Other"), []).append(record)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(records)
+
+
+_SHOWN_DEFAULT: dict[str, str | bool] = {
+    "root_path": False,
+    "log_level": "info",
+    "use_colors": "on a terminal",
+    "app_dir": "the working directory",
+}
+
+# Where the command line cannot show or name the default of the Python interface.
+_OWN_DEFAULT = {"app_dir": "", "log_config": None}
+
+_PORT = Integer(0, 65535)
+_COUNT = Integer(min=0)
+
+# Group, option, type, help. The default and the variable follow from the name.
+_SHOWN: tuple[tuple[str, str, Any, str], ...] = (
+    (
+        "Application",
+        "--factory",
+        bool,
+        "TARGET is a callable without arguments that returns the application.",
+    ),
+    ("Application", "--app-dir", str, "Import the application from this directory."),
+    ("Application", "--loop", Loop(), "The event loop; auto is fasterapi's own."),
+    (
+        "Application",
+        "--lifespan",
+        click.Choice(["auto", "on", "off"]),
+        "Whether the application has start-up and shutdown.",
+    ),
+    (
+        "Application",
+        "--interface",
+        click.Choice(["auto", "asgi3", "asgi2", "wsgi"]),
+        "How the application is called.",
+    ),
+    (
+        "Application",
+        "--reset-contextvars",
+        bool,
+        "Start each request from an empty context, not the lifespan's.",
+    ),
+    ("Binding", "--host", str, "Address or host name to listen on."),
+    ("Binding", "--port", _PORT, "Port to listen on; 0 takes a free one."),
+    ("Binding", "--uds", str, "Listen on a Unix domain socket at this path instead."),
+    ("Binding", "--fd", _COUNT, "Listen on the socket that is open at this file descriptor instead."),
+    ("Binding", "--backlog", Integer(min=1), "Connections that may wait to be accepted."),
+    ("HTTP", "--root-path", str, "The path below which a proxy serves the application (ASGI's root_path)."),
+    ("HTTP", "--server-header/--no-server-header", bool, "Whether responses say `server: fasterapi`."),
+    ("HTTP", "--date-header/--no-date-header", bool, "Whether responses carry the date."),
+    ("Timeouts", "--timeout-keep-alive", _COUNT, "Seconds after which an idle connection is closed."),
+    (
+        "Timeouts",
+        "--timeout-graceful-shutdown",
+        _COUNT,
+        "Seconds that requests have to finish when the server stops.",
+    ),
+    ("Limits", "--limit-max-requests", _COUNT, "Stop after so many requests."),
+    (
+        "Limits",
+        "--limit-max-requests-jitter",
+        _COUNT,
+        "Add a random number up to this to --limit-max-requests.",
+    ),
+    (
+        "Logging",
+        "--log-level",
+        click.Choice(list(LOG_LEVELS), case_sensitive=False),
+        "The least severity that is logged.",
+    ),
+    (
+        "Logging",
+        "--log-config",
+        click.Path(exists=True, dir_okay=False),
+        "Logging configuration: .json, .yaml, or else .ini.",
+    ),
+    ("Logging", "--access-log/--no-access-log", bool, "Whether each request is logged."),
+    ("Logging", "--use-colors/--no-use-colors", bool, "Whether the log is coloured."),
+)
+
+# Option, type, whether it may be repeated. Known, so that a uvicorn command line gets a clear answer.
+_HIDDEN: tuple[tuple[str, Any, bool], ...] = (
+    ("--reload", bool, False),
+    ("--reload-dir", click.Path(exists=True), True),
+    ("--reload-include", str, True),
+    ("--reload-exclude", str, True),
+    ("--reload-delay", float, False),
+    ("--workers", int, False),
+    ("--http", str, False),
+    ("--http2", bool, False),
+    ("--ws", str, False),
+    ("--ws-max-size", int, False),
+    ("--ws-max-queue", int, False),
+    ("--ws-ping-interval", float, False),
+    ("--ws-ping-timeout", float, False),
+    ("--ws-per-message-deflate", click.BOOL, False),
+    ("--env-file", click.Path(exists=True), False),
+    ("--proxy-headers/--no-proxy-headers", bool, False),
+    ("--forwarded-allow-ips", str, False),
+    ("--limit-concurrency", int, False),
+    ("--timeout-worker-healthcheck", int, False),
+    ("--ssl-keyfile", str, False),
+    ("--ssl-certfile", str, False),
+    ("--ssl-keyfile-password", str, False),
+    ("--ssl-version", int, False),
+    ("--ssl-cert-reqs", int, False),
+    ("--ssl-ca-certs", str, False),
+    ("--ssl-ciphers", str, False),
+    ("--header", str, True),
+    ("--h11-max-incomplete-event-size", int, False),
+)
+
+
+def _option(
+    group: str, flags: str, kind: Any, text: str, *, repeated: bool = False, hidden: bool = False
+) -> Any:
+    name = flags.partition("/")[0].removeprefix("--").replace("-", "_") + ("s" if repeated else "")
+    attributes: dict[str, Any] = {"is_flag": True} if kind is bool else {"type": kind}
+    if not repeated:
+        attributes["default"] = _OWN_DEFAULT[name] if name in _OWN_DEFAULT else default(name)
+    return click.option(
+        flags,
+        name,
+        cls=GroupedOption,
+        group=group,
+        help=text,
+        multiple=repeated,
+        hidden=hidden,
+        envvar=f"FASTERAPI_{name.upper()}",
+        show_envvar=True,
+        show_default=_SHOWN_DEFAULT.get(name, "on" if attributes.get("default") is True else True),
+        **attributes,
+    )
+
+
+def serving_options(command: Command) -> Command:
+    """Gives a command every option of this module."""
+    options = [_option(*row) for row in _SHOWN]
+    options += [
+        _option("", flags, kind, "", repeated=repeated, hidden=True) for flags, kind, repeated in _HIDDEN
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
