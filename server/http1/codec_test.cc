@@ -1,0 +1,746 @@
+#include "server/http1/codec.h"
+
+#include <gtest/gtest.h>
+
+#include <ostream>
+#include <string>
+#include <utility>
+
+#include "server/http1/transcript.h"
+
+namespace fasterapi::http1 {
+namespace {
+
+using namespace std::string_view_literals;
+
+struct Case {
+  const char* name;     // of the test
+  const char* section;  // of the RFC that asks for it
+  std::string_view input;
+  std::string_view expected;
+};
+void PrintTo(const Case& c, std::ostream* out) { *out << "RFC " << c.section; }
+std::string name_of(const testing::TestParamInfo<Case>& info) { return info.param.name; }
+
+// Every input runs whole, one byte at a time, and cut in two at each place.
+void expect_transcript(std::string_view input, std::string_view expected,
+                       const base::Settings& settings = {}) {
+  EXPECT_EQ(transcript(input, input.size() + 1, settings), expected);
+  EXPECT_EQ(transcript(input, 1, settings), expected);
+  if (input.size() > 4096) return;
+  for (std::size_t cut = 1; cut < input.size(); ++cut) {
+    Transcript made(settings);
+    made.feed(std::string(input.substr(0, cut)));
+    made.feed(std::string(input.substr(cut)));
+    ASSERT_EQ(made.text(), expected) << "cut at " << cut;
+  }
+}
+
+class Http1Codec : public testing::TestWithParam<Case> {};
+TEST_P(Http1Codec, Reads) { expect_transcript(GetParam().input, GetParam().expected); }
+
+// --- What is accepted ----------------------------------------------------------------------
+
+const Case kLines[] = {
+    {"OriginForm", "9112 3.2.1", "GET /a/b?x=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head GET /a/b?x=1 1.1\n  host: a\nend\n"},
+    {"AbsoluteFormReplacesHost", "9112 3.2.2",
+     "GET http://b.example:81/p HTTP/1.1\r\nX: 1\r\nHost: a\r\nY: 2\r\n\r\n",
+     "head GET http://b.example:81/p 1.1\n  x: 1\n  host: b.example:81\n  y: 2\nend\n"},
+    {"AbsoluteFormWithoutPath", "9112 3.2.2", "GET http://b HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head GET http://b 1.1\n  host: b\nend\n"},
+    {"AbsoluteFormBringsAHostToHttp10", "9112 3.2.2", "GET http://b/ HTTP/1.0\r\nX: 1\r\n\r\n",
+     "head GET http://b/ 1.0\n  x: 1\n  host: b\nend\nclose\n"},
+    {"AsteriskForm", "9112 3.2.4", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head OPTIONS * 1.1\n  host: a\nend\n"},
+    {"UnknownMethod", "9110 9.1", "FROBNICATE / HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head FROBNICATE / 1.1\n  host: a\nend\n"},
+    {"LowerCaseMethod", "9110 9.1", "get / HTTP/1.1\r\nHost: a\r\n\r\n", "head get / 1.1\n  host: a\nend\n"},
+    {"MethodOfAllTchars", "9110 5.6.2", "!#$%&'*+-.^_`|~09azAZ / HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head !#$%&'*+-.^_`|~09azAZ / 1.1\n  host: a\nend\n"},
+    {"MethodThatBeginsLikeAKnownOne", "9110 9.1", "GETS / HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head GETS / 1.1\n  host: a\nend\n"},
+    {"RtspMethodIsAMethod", "9110 9.1", "PLAY / HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head PLAY / 1.1\n  host: a\nend\n"},
+    {"Trace", "9110 9.3.8", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", "head TRACE / 1.1\n  host: a\nend\n"},
+    {"UnknownMethodWithBody", "9110 9.1", "FROB / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
+     "head FROB / 1.1\n  host: a\n  content-length: 2\nlength 2\nbody hi\nend\n"},
+    {"RawUtf8Target", "9112 3.2", "GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head GET /\xc3\xa9 1.1\n  host: a\nend\n"},
+    {"MalformedEscapeInTarget", "9112 3.2", "GET /%zz%4 HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head GET /%zz%4 1.1\n  host: a\nend\n"},
+    {"EmptyLinesBefore", "9112 2.2", "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head GET / 1.1\n  host: a\nend\n"},
+    {"EmptyLineBetween", "9112 2.2",
+     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head POST / 1.1\n  host: a\n  content-length: 1\nlength 1\nbody x\nend\n"
+     "head GET / 1.1\n  host: a\nend\n"},
+    {"EmptyLinesAlone", "9112 2.2", "\r\n\r\n", ""},
+    {"HalfAHead", "9112 8", "GET / HTTP/1.1\r\nHost: a\r\n", ""},
+    {"HalfALine", "9112 8", "GET / HT", ""},
+};
+INSTANTIATE_TEST_SUITE_P(Line, Http1Codec, testing::ValuesIn(kLines), name_of);
+
+const Case kFields[] = {
+    {"NamesInLowerCase", "9110 5.1", "GET / HTTP/1.1\r\nHOST: a\r\nX-CamelCase_^|~: V\r\n\r\n",
+     "head GET / 1.1\n  host: a\n  x-camelcase_^|~: V\nend\n"},
+    {"ValuesWithoutOuterSpace", "9112 5.1",
+     "GET / HTTP/1.1\r\nHost:a\r\nA: \t b \t c \t \r\nB:\t\r\nC:  \r\n\r\n",
+     "head GET / 1.1\n  host: a\n  a: b \t c\n  b: \n  c: \nend\n"},
+    {"EmptyValue", "9110 5.5", "GET / HTTP/1.1\r\nHost: a\r\nX:\r\nY: \r\nZ: z\r\n\r\n",
+     "head GET / 1.1\n  host: a\n  x: \n  y: \n  z: z\nend\n"},
+    {"ObsText", "9110 5.5", "GET / HTTP/1.1\r\nHost: a\r\nX: \x80\xff\xc3\xa9\r\n\r\n",
+     "head GET / 1.1\n  host: a\n  x: \x80\xff\xc3\xa9\nend\n"},
+    {"OrderAndRepetition", "9110 5.3", "GET / HTTP/1.1\r\nB: 1\r\nHost: a\r\nA: 2\r\nB: 3\r\nB: 1\r\n\r\n",
+     "head GET / 1.1\n  b: 1\n  host: a\n  a: 2\n  b: 3\n  b: 1\nend\n"},
+    {"ColonsInValue", "9112 5", "GET / HTTP/1.1\r\nHost: a\r\nX:::\r\n\r\n",
+     "head GET / 1.1\n  host: a\n  x: ::\nend\n"},
+    {"NoFieldsInHttp10", "9112 3.2", "GET / HTTP/1.0\r\n\r\n", "head GET / 1.0\nend\nclose\n"},
+    {"EmptyHost", "9112 3.2", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "head GET / 1.1\n  host: \nend\n"},
+    {"Ipv6Host", "9110 7.2", "GET / HTTP/1.1\r\nHost: [::1]:8000\r\n\r\n",
+     "head GET / 1.1\n  host: [::1]:8000\nend\n"},
+    {"ContinueExpected", "9110 10.1.1",
+     "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\nx",
+     "head POST / 1.1\n  host: a\n  expect: 100-Continue\n  content-length: 1\nlength "
+     "1\nexpects-continue\n"
+     "body x\nend\n"},
+    {"ExpectIsIgnoredInHttp10", "9110 10.1.1",
+     "POST / HTTP/1.0\r\nExpect: 100-continue, x\r\nContent-Length: 1\r\n\r\nx",
+     "head POST / 1.0\n  expect: 100-continue, x\n  content-length: 1\nlength 1\nbody x\nend\nclose\n"},
+};
+INSTANTIATE_TEST_SUITE_P(Fields, Http1Codec, testing::ValuesIn(kFields), name_of);
+
+const Case kReuse[] = {
+    {"KeepsHttp11", "9112 9.3", "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head GET /1 1.1\n  host: a\nend\nhead GET /2 1.1\n  host: a\nend\n"},
+    {"CloseEndsIt", "9112 9.6", "GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /2 HTTP/1.1\r\n",
+     "head GET /1 1.1\n  host: a\n  connection: close\nend\nclose\n"},
+    {"CloseInAList", "9110 7.6.1", "GET / HTTP/1.1\r\nHost: a\r\nConnection: x, CLOSE ,y\r\n\r\n",
+     "head GET / 1.1\n  host: a\n  connection: x, CLOSE ,y\nend\nclose\n"},
+    {"CloseInASecondField", "9110 5.3",
+     "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n",
+     "head GET / 1.1\n  host: a\n  connection: keep-alive\n  connection: close\nend\nclose\n"},
+    {"ClosedIsAnotherToken", "9110 7.6.1", "GET / HTTP/1.1\r\nHost: a\r\nConnection: closed\r\n\r\n",
+     "head GET / 1.1\n  host: a\n  connection: closed\nend\n"},
+    {"ClosesHttp10", "9112 9.3", "GET /1 HTTP/1.0\r\n\r\nGET /2 HTTP/1.0\r\n\r\n",
+     "head GET /1 1.0\nend\nclose\n"},
+    {"KeepsHttp10ThatAsks", "9112 9.3",
+     "GET /1 HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\nGET /2 HTTP/1.0\r\n\r\n",
+     "head GET /1 1.0\n  connection: Keep-Alive\nend\nhead GET /2 1.0\nend\nclose\n"},
+    {"CloseWinsInHttp10", "9112 9.3", "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n",
+     "head GET / 1.0\n  connection: keep-alive, close\nend\nclose\n"},
+    {"PipelineOfAllKinds", "9112 9.3.2",
+     "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n"
+     "POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n"
+     "HEAD /3 HTTP/1.1\r\nHost: a\r\n\r\n"
+     "PUT /4 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+     "GET /5 HTTP/1.0\r\n\r\n",
+     "head GET /1 1.1\n  host: a\nend\n"
+     "head POST /2 1.1\n  host: a\n  transfer-encoding: chunked\nchunked\nbody abc\nend\n"
+     "head HEAD /3 1.1\n  host: a\nend\n"
+     "head PUT /4 1.1\n  host: a\n  content-length: 5\nlength 5\nbody hello\nend\n"
+     "head GET /5 1.0\nend\nclose\n"},
+};
+INSTANTIATE_TEST_SUITE_P(Reuse, Http1Codec, testing::ValuesIn(kReuse), name_of);
+
+#define CHUNKED "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+#define CHUNKED_HEAD "head POST / 1.1\n  host: a\n  transfer-encoding: chunked\nchunked\n"
+
+const Case kBodies[] = {
+    {"ContentLength", "9112 6.2", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+     "head POST / 1.1\n  host: a\n  content-length: 5\nlength 5\nbody hello\nend\n"},
+    {"LengthZero", "9112 6.3", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+     "head POST / 1.1\n  host: a\n  content-length: 0\nlength 0\nend\n"},
+    {"LengthWithZeros", "9112 6.3", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0001\r\n\r\nx",
+     "head POST / 1.1\n  host: a\n  content-length: 0001\nlength 1\nbody x\nend\n"},
+    {"PostWithoutLength", "9112 6.3", "POST / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head POST / 1.1\n  host: a\nend\nhead GET / 1.1\n  host: a\nend\n"},
+    {"GetWithBody", "9110 9.3.1",
+     "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nxGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head GET / 1.1\n  host: a\n  content-length: 1\nlength 1\nbody x\nend\n"
+     "head GET / 1.1\n  host: a\nend\n"},
+    {"HeadWithBody", "9110 9.3.2",
+     "HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nxGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head HEAD / 1.1\n  host: a\n  content-length: 1\nlength 1\nbody x\nend\n"
+     "head GET / 1.1\n  host: a\nend\n"},
+    {"LengthInHttp10", "9112 6.3", "POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi",
+     "head POST / 1.0\n  content-length: 2\nlength 2\nbody hi\nend\nclose\n"},
+    {"BodyThatLooksLikeARequest", "9112 6.3",
+     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+     "head POST / 1.1\n  host: a\n  content-length: 18\nlength 18\nbody GET / HTTP/1.1\r\n\r\n\nend\n"},
+    {"UnfinishedBody", "9112 8", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel",
+     "head POST / 1.1\n  host: a\n  content-length: 5\nlength 5\nbody hel\n"},
+    {"Chunks", "9112 7.1", CHUNKED "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+     CHUNKED_HEAD "body hello world\nend\n"},
+    {"ChunkSizesInAnyCase", "9112 7.1", CHUNKED "a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n",
+     CHUNKED_HEAD "body 01234567890123456789\nend\n"},
+    {"ChunkSizesWithZeros", "9112 7.1", CHUNKED "0005\r\nhello\r\n000\r\n\r\n",
+     CHUNKED_HEAD "body hello\nend\n"},
+    {"NoChunkButTheLast", "9112 7.1", CHUNKED "0\r\n\r\n", CHUNKED_HEAD "end\n"},
+    {"ChunkWithLineBreaks", "9112 7.1", CHUNKED "4\r\n\r\n\r\n\r\n0\r\n\r\n",
+     CHUNKED_HEAD "body \r\n\r\n\nend\n"},
+    {"CodingInAnyCase", "9112 7",
+     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: ChUnKeD\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+     "head POST / 1.1\n  host: a\n  transfer-encoding: ChUnKeD\nchunked\nbody x\nend\n"},
+    {"ChunkExtensions", "9112 7.1.1", CHUNKED "1;a;b=c;d=\"e;\\\"f\"\r\nx\r\n0;last=1\r\n\r\n",
+     CHUNKED_HEAD "body x\nend\n"},
+    {"TrailersAreNeverAddedToTheHead", "9110 6.5.1",
+     CHUNKED "1\r\nx\r\n0\r\nHost: evil\r\nX: y\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+     CHUNKED_HEAD "body x\nend\nhead GET / 1.1\n  host: a\nend\n"},
+    {"UnfinishedTrailers", "9112 8", CHUNKED "1\r\nx\r\n0\r\nX: y\r\n", CHUNKED_HEAD "body x\n"},
+    {"UpgradeIsAPlainRequest", "9110 7.8",
+     "GET /1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nGET /2 "
+     "HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head GET /1 1.1\n  host: a\n  connection: Upgrade\n  upgrade: websocket\nend\n"
+     "head GET /2 1.1\n  host: a\nend\n"},
+    {"UpgradeWithLength", "9110 7.8",
+     "POST /1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\nContent-Length: 3\r\n\r\nabc"
+     "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head POST /1 1.1\n  host: a\n  connection: Upgrade\n  upgrade: x\n  content-length: 3\nlength 3\n"
+     "body abc\nend\nhead GET /2 1.1\n  host: a\nend\n"},
+    {"UpgradeWithChunks", "9110 7.8",
+     "POST /1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "3\r\nabc\r\n0\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head POST /1 1.1\n  host: a\n  connection: Upgrade\n  upgrade: x\n  transfer-encoding: "
+     "chunked\nchunked\n"
+     "body abc\nend\nhead GET /2 1.1\n  host: a\nend\n"},
+    {"UpgradeToH2cIsAPlainRequest", "9113 3.1",
+     "GET /1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: "
+     "AA\r\n\r\n",
+     "head GET /1 1.1\n  host: a\n  connection: Upgrade, HTTP2-Settings\n  upgrade: h2c\n"
+     "  http2-settings: AA\nend\n"},
+};
+INSTANTIATE_TEST_SUITE_P(Body, Http1Codec, testing::ValuesIn(kBodies), name_of);
+
+// --- What is refused before a head ---------------------------------------------------------
+
+#define GET "GET / HTTP/1.1\r\nHost: a\r\n"
+#define POST "POST / HTTP/1.1\r\nHost: a\r\n"
+
+const Case kBadLines[] = {
+    {"BareLf", "9112 2.2", "GET / HTTP/1.1\nHost: a\n\n", "fail 400\n"},
+    {"BareCr", "9112 2.2", "GET / HTTP/1.1\rHost: a\r\r", "fail 400\n"},
+    {"BareCrInTarget", "9112 2.2", "GET /\rx HTTP/1.1\r\n", "fail 400\n"},
+    {"CrCrLf", "9112 2.2", "GET / HTTP/1.1\r\r\n", "fail 400\n"},
+    {"LeadingBareLf", "9112 2.2", "\nGET / HTTP/1.1\r\n", "fail 400\n"},
+    {"LeadingBareCr", "9112 2.2", "\rGET / HTTP/1.1\r\n", "fail 400\n"},
+    {"LeadingSpace", "9112 3", " GET / HTTP/1.1\r\n", "fail 400\n"},
+    {"TooManyEmptyLines", "9112 2.2", "\r\n\r\n\r\n\r\n\r\n", "fail 400\n"},
+    {"NoVersion", "9112 2.3", "GET /\r\n", "fail 400\n"},
+    {"NoTarget", "9112 3", "GET\r\n", "fail 400\n"},
+    {"EmptyTarget", "9112 3", "GET  HTTP/1.1\r\n", "fail 400\n"},
+    {"TwoSpacesBeforeTarget", "9112 3", "GET  / HTTP/1.1\r\n", "fail 400\n"},
+    {"TwoSpacesBeforeVersion", "9112 3", "GET /  HTTP/1.1\r\n", "fail 400\n"},
+    {"SpaceAfterVersion", "9112 3", "GET / HTTP/1.1 \r\n", "fail 400\n"},
+    {"SpaceInTarget", "9112 3.2", "GET /a b HTTP/1.1\r\n", "fail 400\n"},
+    {"TabForSpace", "9112 3", "GET\t/ HTTP/1.1\r\n", "fail 400\n"},
+    {"TabBeforeVersion", "9112 3", "GET /\tHTTP/1.1\r\n", "fail 400\n"},
+    {"EmptyMethodAndMore", "9112 3.1", "/ HTTP/1.1\r\n", "fail 400\n"},
+    {"MethodThatIsNoToken", "9110 9.1", "GE(T) / HTTP/1.1\r\n", "fail 400\n"},
+    {"MethodWithNul", "9110 9.1", "GE\0T / HTTP/1.1\r\n"sv, "fail 400\n"},
+    {"MethodTooLong", "9112 3",
+     "MMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMM / HTTP/1.1\r\n", "fail 501\n"},
+    {"TlsClientHello", "9112 3.1", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"sv, "fail 400\n"},
+    {"NulInTarget", "9112 3.2", "GET /\0 HTTP/1.1\r\n"sv, "fail 400\n"},
+    {"DelInTarget", "9112 3.2", "GET /\x7f HTTP/1.1\r\n", "fail 400\n"},
+    {"FragmentInTarget", "9110 4.2.5", "GET /#f HTTP/1.1\r\n", "fail 400\n"},
+    {"TargetWithoutSlash", "9112 3.2", "GET a HTTP/1.1\r\n", "fail 400\n"},
+    {"AsteriskForGet", "9112 3.2.4", "GET * HTTP/1.1\r\n", "fail 400\n"},
+    {"AuthorityForGet", "9112 3.2.3", "GET a:80 HTTP/1.1\r\n", "fail 400\n"},
+    {"AbsoluteFormWithUserinfo", "9110 4.2.4", "GET http://u@a/ HTTP/1.1\r\n", "fail 400\n"},
+    {"AbsoluteFormWithoutHost", "9110 4.2.1", "GET http:///p HTTP/1.1\r\n", "fail 400\n"},
+    {"AbsoluteFormOfAnotherScheme", "9112 3.2.2", "GET ftp://a/p HTTP/1.1\r\n", "fail 400\n"},
+    {"Connect", "9110 9.3.6", "CONNECT a:443 HTTP/1.1\r\n", "fail 501\n"},
+    {"ConnectInLowerCase", "9110 9.3.6", "connect a:443 HTTP/1.1\r\n", "fail 501\n"},
+    {"ConnectWithAPath", "9110 9.3.6", "CONNECT / HTTP/1.1\r\n", "fail 501\n"},
+    {"Version20", "9112 2.3", "GET / HTTP/2.0\r\n", "fail 505\n"},
+    {"Version09", "9112 2.3", "GET / HTTP/0.9\r\n", "fail 505\n"},
+    {"Version12", "9112 2.3", "GET / HTTP/1.2\r\n", "fail 505\n"},
+    {"Version30", "9112 2.3", "GET / HTTP/3.0\r\n", "fail 505\n"},
+    {"Http2Preface", "9113 3.4", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "fail 505\n"},
+    {"VersionInLowerCase", "9112 2.3", "GET / http/1.1\r\n", "fail 400\n"},
+    {"VersionWithTwoDigits", "9112 2.3", "GET / HTTP/1.10\r\n", "fail 400\n"},
+    {"VersionWithoutMinor", "9112 2.3", "GET / HTTP/1\r\n", "fail 400\n"},
+    {"VersionWithComma", "9112 2.3", "GET / HTTP/1,1\r\n", "fail 400\n"},
+    {"VersionOfSigns", "9112 2.3", "GET / HTTP/+1.1\r\n", "fail 400\n"},
+    {"OtherProtocol", "9112 2.3", "GET / RTSP/1.0\r\n", "fail 400\n"},
+    {"OtherProtocolForItsMethod", "9112 2.3", "PLAY / RTSP/1.0\r\n", "fail 400\n"},
+    {"ResponseLine", "9112 3", "HTTP/1.1 200 OK\r\n", "fail 400\n"},
+};
+INSTANTIATE_TEST_SUITE_P(BadLine, Http1Codec, testing::ValuesIn(kBadLines), name_of);
+
+const Case kBadFields[] = {
+    {"NoHost", "9112 3.2", "GET / HTTP/1.1\r\nX: y\r\n\r\n", "fail 400\n"},
+    {"NoHostForAbsoluteForm", "9112 3.2", "GET http://a/ HTTP/1.1\r\n\r\n", "fail 400\n"},
+    {"TwoHosts", "9112 3.2", GET "Host: a\r\n\r\n", "fail 400\n"},
+    {"TwoHostsInHttp10", "9112 3.2", "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", "fail 400\n"},
+    {"HostWithPath", "9112 3.2", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "fail 400\n"},
+    {"HostWithSpace", "9112 3.2", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "fail 400\n"},
+    {"HostList", "9112 3.2", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", "fail 400\n"},
+    {"HostWithUserinfo", "9112 3.2", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", "fail 400\n"},
+    {"HostWithWrongPort", "9112 3.2", "GET / HTTP/1.1\r\nHost: a:8x\r\n\r\n", "fail 400\n"},
+    {"HostWithObsText", "9112 3.2", "GET / HTTP/1.1\r\nHost: \xc3\xa9\r\n\r\n", "fail 400\n"},
+    {"InvalidHostBesideAbsoluteForm", "9112 3.2", "GET http://a/ HTTP/1.1\r\nHost: b/\r\n\r\n", "fail 400\n"},
+    {"InvalidHostInHttp10", "9112 3.2", "GET / HTTP/1.0\r\nHost: a b\r\n\r\n", "fail 400\n"},
+    {"SpaceBeforeColon", "9112 5.1", GET "X : y\r\n\r\n", "fail 400\n"},
+    {"TabBeforeColon", "9112 5.1", GET "X\t: y\r\n\r\n", "fail 400\n"},
+    {"SpaceBeforeFirstField", "9112 2.2", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", "fail 400\n"},
+    {"TabBeforeFirstField", "9112 2.2", "GET / HTTP/1.1\r\n\tHost: a\r\n\r\n", "fail 400\n"},
+    {"ObsFold", "9112 5.2", GET "X: y\r\n z\r\n\r\n", "fail 400\n"},
+    {"ObsFoldByTab", "9112 5.2", GET "X: y\r\n\tz\r\n\r\n", "fail 400\n"},
+    {"ObsFoldOfNothing", "9112 5.2", GET "X: y\r\n \r\n\r\n", "fail 400\n"},
+    {"ObsFoldAfterEmptyValue", "9112 5.2", GET "X:\r\n y\r\n\r\n", "fail 400\n"},
+    {"NoColon", "9112 5", GET "X\r\n\r\n", "fail 400\n"},
+    {"EmptyName", "9112 5", GET ": y\r\n\r\n", "fail 400\n"},
+    {"NameWithBrackets", "9110 5.1", GET "X[a]: y\r\n\r\n", "fail 400\n"},
+    {"NameWithSpace", "9110 5.1", GET "X Y: z\r\n\r\n", "fail 400\n"},
+    {"NameWithNul", "9110 5.1", GET "X\0: y\r\n\r\n"sv, "fail 400\n"},
+    {"NameWithObsText", "9110 5.1", GET "X\xe9: y\r\n\r\n", "fail 400\n"},
+    {"ValueWithNul", "9110 5.5", GET "X: a\0b\r\n\r\n"sv, "fail 400\n"},
+    {"ValueWithEscape", "9110 5.5", GET "X: a\x1b[b\r\n\r\n", "fail 400\n"},
+    {"ValueWithDel", "9110 5.5", GET "X: a\x7f\r\n\r\n", "fail 400\n"},
+    {"ValueWithVerticalTab", "9110 5.5", GET "X: a\x0b\r\n\r\n", "fail 400\n"},
+    {"BareCrInValue", "9112 2.2", GET "X: a\rY: b\r\n\r\n", "fail 400\n"},
+    {"BareCrBeforeName", "9112 2.2", GET "\rX: a\r\n\r\n", "fail 400\n"},
+    {"BareLfAfterValue", "9112 2.2", GET "X: a\nY: b\r\n\r\n", "fail 400\n"},
+    {"BareLfAfterEmptyValue", "9112 2.2", GET "X:\nY: b\r\n\r\n", "fail 400\n"},
+    {"BareLfAtTheEnd", "9112 2.2", GET "X: a\r\n\n", "fail 400\n"},
+    {"CrCrLfAfterValue", "9112 2.2", GET "X: a\r\r\n\r\n", "fail 400\n"},
+    {"UnknownExpectation", "9110 10.1.1", POST "Expect: 200-ok\r\nContent-Length: 1\r\n\r\nx", "fail 417\n"},
+    {"OneUnknownExpectation", "9110 10.1.1", POST "Expect: 100-continue, x=y\r\n\r\n", "fail 417\n"},
+};
+INSTANTIATE_TEST_SUITE_P(BadField, Http1Codec, testing::ValuesIn(kBadFields), name_of);
+
+const Case kBadFraming[] = {
+    {"LengthThenCoding", "9112 6.3", POST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     "fail 400\n"},
+    {"CodingThenLength", "9112 6.3", POST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+     "fail 400\n"},
+    {"CodingAndLengthZero", "9112 6.3", POST "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n",
+     "fail 400\n"},
+    {"TwoLengths", "9112 6.3", POST "Content-Length: 1\r\nContent-Length: 2\r\n\r\nx", "fail 400\n"},
+    {"TwoEqualLengths", "9112 6.3", POST "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", "fail 400\n"},
+    {"ListOfLengths", "9112 6.3", POST "Content-Length: 1, 1\r\n\r\nx", "fail 400\n"},
+    {"EmptyLength", "9110 8.6", POST "Content-Length:\r\n\r\n", "fail 400\n"},
+    {"LengthOfSpaces", "9110 8.6", POST "Content-Length:  \r\n\r\n", "fail 400\n"},
+    {"PlusLength", "9110 8.6", POST "Content-Length: +1\r\n\r\nx", "fail 400\n"},
+    {"MinusLength", "9110 8.6", POST "Content-Length: -1\r\n\r\nx", "fail 400\n"},
+    {"HexLength", "9110 8.6", POST "Content-Length: 0x1\r\n\r\nx", "fail 400\n"},
+    {"LengthWithSpace", "9110 8.6", POST "Content-Length: 1 1\r\n\r\nx", "fail 400\n"},
+    {"LengthWithLetters", "9110 8.6", POST "Content-Length: 1a\r\n\r\nx", "fail 400\n"},
+    {"FractionalLength", "9110 8.6", POST "Content-Length: 1.0\r\n\r\nx", "fail 400\n"},
+    {"HugeLength", "9110 8.6", POST "Content-Length: 18446744073709551616\r\n\r\nx", "fail 400\n"},
+    {"VeryHugeLength", "9110 8.6", POST "Content-Length: 99999999999999999999999999\r\n\r\nx", "fail 400\n"},
+    {"SpaceBeforeColonOfLength", "9112 5.1", POST "Content-Length : 1\r\n\r\nx", "fail 400\n"},
+    {"FoldedCoding", "9112 5.2", POST "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", "fail 400\n"},
+    {"CodingInHttp10", "9112 6.1", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     "fail 400\n"},
+    {"CodingAndLengthInHttp10", "9112 6.1",
+     "POST / HTTP/1.0\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "fail 400\n"},
+    {"EmptyCoding", "9112 6.1", POST "Transfer-Encoding:\r\n\r\n", "fail 400\n"},
+    {"ChunkedTwice", "9112 6.1", POST "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", "fail 400\n"},
+    {"ChunkedInTwoFields", "9112 6.1",
+     POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "fail 400\n"},
+    {"ChunkedIsNotLast", "9112 6.3", POST "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", "fail 400\n"},
+    {"ChunkedIsNotInTheLastField", "9112 6.3",
+     POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", "fail 400\n"},
+    {"NoChunked", "9112 6.3", POST "Transfer-Encoding: gzip\r\n\r\n", "fail 400\n"},
+    {"Identity", "9112 6.3", POST "Transfer-Encoding: identity\r\n\r\n", "fail 400\n"},
+    {"AlmostChunked", "9112 6.3", POST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", "fail 400\n"},
+    {"ChunkedAndMore", "9112 6.3", POST "Transfer-Encoding: chunkedx\r\n\r\n0\r\n\r\n", "fail 400\n"},
+    {"ChunkedWithParameter", "9112 7.1", POST "Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n",
+     "fail 400\n"},
+    {"QuotedChunked", "9112 6.1", POST "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n", "fail 400\n"},
+    {"ChunkedWithVerticalTab", "9110 5.5",
+     POST "Transfer-Encoding: \x0b"
+          "chunked\r\n\r\n0\r\n\r\n",
+     "fail 400\n"},
+    {"ChunkedAndEmptyElement", "9110 5.6.1", POST "Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n",
+     "fail 400\n"},
+    {"EmptyElementAndChunked", "9110 5.6.1", POST "Transfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n",
+     "fail 400\n"},
+    {"UnknownCoding", "9112 6.1", POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "fail 501\n"},
+    {"UnknownCodingWithParameter", "9112 6.1", POST "Transfer-Encoding: x;y=z, chunked\r\n\r\n0\r\n\r\n",
+     "fail 501\n"},
+    {"UnknownCodingInItsOwnField", "9112 6.1",
+     POST "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "fail 501\n"},
+    {"IdentityAndChunked", "9112 6.1", POST "Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n",
+     "fail 501\n"},
+};
+INSTANTIATE_TEST_SUITE_P(BadFraming, Http1Codec, testing::ValuesIn(kBadFraming), name_of);
+
+// --- What is refused after a head ----------------------------------------------------------
+
+const Case kBadChunks[] = {
+    {"NoHexDigit", "9112 7.1", CHUNKED "g\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"NoSize", "9112 7.1", CHUNKED "\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"NoSizeButExtension", "9112 7.1", CHUNKED ";a\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"HexPrefix", "9112 7.1", CHUNKED "0x1\r\nx\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"PlusSize", "9112 7.1", CHUNKED "+1\r\nx\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"MinusSize", "9112 7.1", CHUNKED "-1\r\nx\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"SpaceBeforeSize", "9112 7.1", CHUNKED " 1\r\nx\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"SpaceAfterSize", "9112 7.1", CHUNKED "1 \r\nx\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"HugeSize", "9112 7.1", CHUNKED "10000000000000000\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"BareLfAfterSize", "9112 7.1", CHUNKED "1\nx\r\n0\r\n\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"BareCrAfterSize", "9112 7.1", CHUNKED "1\rx\r\n0\r\n\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"BareLfAfterData", "9112 7.1", CHUNKED "1\r\nx\n0\r\n\r\n", CHUNKED_HEAD "body x\nfail 400\n"},
+    {"NothingAfterData", "9112 7.1", CHUNKED "1\r\nx0\r\n\r\n", CHUNKED_HEAD "body x\nfail 400\n"},
+    {"WrongBytesAfterData", "9112 7.1", CHUNKED "1\r\nxXX0\r\n\r\n", CHUNKED_HEAD "body x\nfail 400\n"},
+    {"LongerThanItsSize", "9112 7.1", CHUNKED "1\r\nxy\r\n0\r\n\r\n", CHUNKED_HEAD "body x\nfail 400\n"},
+    {"BareLfInExtension", "9112 7.1.1", CHUNKED "1;a\nx\r\n0\r\n\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"BareCrInExtension", "9112 7.1.1", CHUNKED "1;a\rx\r\n0\r\n\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"NulInExtension", "9112 7.1.1", CHUNKED "1;a\0\r\nx\r\n0\r\n\r\n"sv, CHUNKED_HEAD "fail 400\n"},
+    {"BareLfInQuotedExtension", "9112 7.1.1", CHUNKED "1;a=\"\n\"\r\nx\r\n0\r\n\r\n",
+     CHUNKED_HEAD "fail 400\n"},
+    {"BareLfAfterTheLast", "9112 7.1", CHUNKED "0\n\n", CHUNKED_HEAD "fail 400\n"},
+    {"BareLfAtTheEnd", "9112 7.1", CHUNKED "0\r\n\n", CHUNKED_HEAD "fail 400\n"},
+    {"NoEmptyLineAtTheEnd", "9112 7.1", CHUNKED "0\r\nGET / HTTP/1.1\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"FoldedTrailer", "9112 5.2", CHUNKED "0\r\nX: y\r\n z\r\n\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"TrailerWithoutColon", "9112 7.1.2", CHUNKED "0\r\nX\r\n\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"TrailerWithSpaceBeforeColon", "9112 5.1", CHUNKED "0\r\nX : y\r\n\r\n", CHUNKED_HEAD "fail 400\n"},
+    {"TrailerWithNul", "9110 5.5", CHUNKED "0\r\nX: \0\r\n\r\n"sv, CHUNKED_HEAD "fail 400\n"},
+    {"JunkAfterTheBody", "9112 6.3", POST "Content-Length: 1\r\n\r\nx\x01\x02",
+     "head POST / 1.1\n  host: a\n  content-length: 1\nlength 1\nbody x\nend\nfail 400\n"},
+    {"JunkAfterChunks", "9112 6.3", CHUNKED "0\r\n\r\n(junk)", CHUNKED_HEAD "end\nfail 400\n"},
+    {"SecondRequestIsBad", "9112 2.2", GET "\r\nGET / HTTP/1.1\r\n\r\n",
+     "head GET / 1.1\n  host: a\nend\nfail 400\n"},
+};
+INSTANTIATE_TEST_SUITE_P(BadChunk, Http1Codec, testing::ValuesIn(kBadChunks), name_of);
+
+// --- Limits --------------------------------------------------------------------------------
+
+std::string repeat(std::string_view text, std::size_t count) {
+  std::string all;
+  for (std::size_t i = 0; i < count; ++i) all += text;
+  return all;
+}
+
+// RFC 9112 3: 414
+TEST(Http1Limits, RequestLine) {
+  base::Settings settings;
+  settings.max_request_line = 100;
+  const std::size_t target = 100 - "GET / HTTP/1.1"sv.size();
+  std::string fits = "/" + repeat("x", target);
+  expect_transcript("GET " + fits + " HTTP/1.1\r\nHost: a\r\n\r\n",
+                    "head GET " + fits + " 1.1\n  host: a\nend\n", settings);
+  expect_transcript("GET " + fits + "x HTTP/1.1\r\nHost: a\r\n\r\n", "fail 414\n", settings);
+  expect_transcript("GET /" + repeat("x", 1000), "fail 414\n", settings);
+  // A fault of the method comes before the line's length.
+  expect_transcript("G(T /" + repeat("x", 1000), "fail 400\n", settings);
+}
+
+TEST(Http1Limits, RequestLineAtItsDefault) {
+  const std::size_t target = base::Settings().max_request_line - "GET / HTTP/1.1"sv.size();
+  std::string fits = "/" + repeat("x", target);
+  expect_transcript("GET " + fits + " HTTP/1.1\r\nHost: a\r\n\r\n",
+                    "head GET " + fits + " 1.1\n  host: a\nend\n");
+  expect_transcript("GET " + fits + "x HTTP/1.1\r\n", "fail 414\n");
+}
+
+// RFC 6585 5: 431
+TEST(Http1Limits, SizeOfTheHead) {
+  base::Settings settings;
+  settings.max_head = 100;
+  std::string start = GET "X: ";
+  std::string value = repeat("v", 100 - start.size() - 4);
+  std::string expected = "head GET / 1.1\n  host: a\n  x: " + value + "\nend\n";
+  expect_transcript(start + value + "\r\n\r\n", expected, settings);
+  // The next request has its own allowance, and a body none.
+  expect_transcript(start + value + "\r\n\r\n" + start + value + "\r\n\r\n", expected + expected, settings);
+  expect_transcript(start + value + "v\r\n\r\n", "fail 431\n", settings);
+  expect_transcript(GET + repeat("n", 1000), "fail 431\n", settings);
+  expect_transcript(start + repeat(" ", 1000), "fail 431\n", settings);
+  expect_transcript(
+      GET "Content-Length: 200\r\n\r\n" + repeat("x", 200),
+      "head GET / 1.1\n  host: a\n  content-length: 200\nlength 200\nbody " + repeat("x", 200) + "\nend\n",
+      settings);
+  // Faults before the limit keep their status, whatever follows.
+  expect_transcript(GET "X : y\r\n" + repeat("n", 1000), "fail 400\n", settings);
+  settings.max_head = 16;  // no longer than the request line
+  expect_transcript(GET "\r\n", "fail 431\n", settings);
+}
+
+TEST(Http1Limits, SizeOfTheHeadAtItsDefault) {
+  std::string start = GET "X: ";
+  std::string value = repeat("v", base::Settings().max_head - start.size() - 4);
+  expect_transcript(start + value + "\r\n\r\n", "head GET / 1.1\n  host: a\n  x: " + value + "\nend\n");
+  expect_transcript(start + value + "v\r\n\r\n", "fail 431\n");
+}
+
+TEST(Http1Limits, NumberOfFields) {
+  base::Settings settings;
+  settings.max_header_fields = 3;
+  expect_transcript(GET "A: b\r\nC: d\r\n\r\n", "head GET / 1.1\n  host: a\n  a: b\n  c: d\nend\n", settings);
+  expect_transcript(GET "A: b\r\nC: d\r\nE: f\r\n\r\n", "fail 431\n", settings);
+  expect_transcript(GET + repeat("A:\r\n", 20) + "\r\n", "fail 431\n", settings);
+}
+
+TEST(Http1Limits, NumberOfFieldsAtItsDefault) {
+  std::string expected = "head GET / 1.1\n  host: a\n" + repeat("  a: b\n", 127) + "end\n";
+  expect_transcript(GET + repeat("A: b\r\n", 127) + "\r\n", expected);
+  expect_transcript(GET + repeat("A: b\r\n", 128) + "\r\n", "fail 431\n");
+}
+
+TEST(Http1Limits, TrailersAreLimitedAsHeadersAre) {
+  base::Settings settings;
+  settings.max_head = 100;
+  settings.max_header_fields = 3;
+  std::string value = repeat("v", 100 - 3 - 4);
+  expect_transcript(CHUNKED "0\r\nX: " + value + "\r\n\r\n", CHUNKED_HEAD "end\n", settings);
+  expect_transcript(CHUNKED "0\r\nX: " + value + "v\r\n\r\n", CHUNKED_HEAD "fail 431\n", settings);
+  expect_transcript(CHUNKED "0\r\n" + repeat("n", 1000), CHUNKED_HEAD "fail 431\n", settings);
+  expect_transcript(CHUNKED "0\r\nA:\r\nB:\r\nC:\r\n\r\n", CHUNKED_HEAD "end\n", settings);
+  expect_transcript(CHUNKED "0\r\nA:\r\nB:\r\nC:\r\nD:\r\n\r\n", CHUNKED_HEAD "fail 431\n", settings);
+  // Each request has its own allowance.
+  expect_transcript(repeat(CHUNKED "0\r\nA:\r\nB:\r\nC:\r\n\r\n", 3), repeat(CHUNKED_HEAD "end\n", 3),
+                    settings);
+}
+
+// RFC 9112 7.1.1: a recipient ought to limit the total length of chunk extensions.
+TEST(Http1Limits, ChunkExtensions) {
+  base::Settings settings;
+  settings.max_chunk_extensions = 20;
+  std::string chunk = "1;a=b\r\nx\r\n";  // 4 bytes of extension
+  std::string end = "0\r\n\r\n";
+  expect_transcript(CHUNKED + repeat(chunk, 5) + end, CHUNKED_HEAD "body xxxxx\nend\n", settings);
+  expect_transcript(CHUNKED + repeat(chunk, 6) + end, CHUNKED_HEAD "body xxxxx\nfail 400\n", settings);
+  expect_transcript(CHUNKED "1;" + repeat("n", 1000), CHUNKED_HEAD "fail 400\n", settings);
+  expect_transcript(CHUNKED "1;n=\"" + repeat("v", 1000), CHUNKED_HEAD "fail 400\n", settings);
+  expect_transcript(repeat(CHUNKED + repeat(chunk, 5) + end, 3), repeat(CHUNKED_HEAD "body xxxxx\nend\n", 3),
+                    settings);
+}
+
+// --- The calls around the events -----------------------------------------------------------
+
+class CodecCalls : public testing::Test {
+ protected:
+  // The kinds of the events, one letter each, bodies with their text.
+  std::string receive(std::string_view bytes) {
+    std::string text;
+    for (const Event& event : codec.receive(bytes)) {
+      text += "HBEF"[static_cast<int>(event.kind)];
+      if (event.kind == EventKind::kBody) text.append("(").append(event.body).append(")");
+    }
+    return text;
+  }
+  void answer() {
+    base::Header length = {"content-length", "0"};
+    ASSERT_TRUE(codec.send_head({200, {&length, 1}}, {}));
+    ASSERT_TRUE(codec.send_body(std::string_view(), base::Last::kYes));
+  }
+  std::string sent() {
+    std::string text = codec.output().to_string();
+    codec.output().clear();
+    return text;
+  }
+
+  base::Settings settings;
+  Codec codec{settings};
+};
+
+TEST_F(CodecCalls, NothingIsParsedBetweenEndAndResume) {
+  EXPECT_EQ(receive(GET "\r\n" GET), "HE");
+  EXPECT_TRUE(codec.request_complete());
+  EXPECT_TRUE(codec.has_rest());
+  EXPECT_EQ(codec.rest_size(), (GET ""sv).size());
+  EXPECT_EQ(receive("\r\n"), "");
+  EXPECT_EQ(receive({}), "");
+  answer();
+  codec.resume();
+  EXPECT_FALSE(codec.request_complete());
+  EXPECT_EQ(receive({}), "HE");
+  EXPECT_FALSE(codec.has_rest());
+}
+
+TEST_F(CodecCalls, BytesAfterResumeFollowThoseThatWereKept) {
+  EXPECT_EQ(receive(GET "\r\nGET /2 HT"), "HE");
+  answer();
+  codec.resume();
+  EXPECT_EQ(receive("TP/1.1\r\nHost: a\r\n\r\n" GET "\r\n"), "HE");
+  EXPECT_EQ(codec.head().target, "/2");
+  answer();
+  codec.resume();
+  EXPECT_EQ(receive(GET), "HE");
+  answer();
+  codec.resume();
+  EXPECT_EQ(receive({}), "");
+  EXPECT_TRUE(codec.in_head());
+  EXPECT_EQ(receive("\r\n"), "HE");
+}
+
+TEST_F(CodecCalls, HeadLivesUntilResume) {
+  EXPECT_EQ(receive(std::string(POST "X: y\r\nContent-Length: 4\r\n\r\nab")), "HB(ab)");
+  base::RequestHead head = codec.head();
+  EXPECT_EQ(receive(std::string("cd" GET "\r\n")), "B(cd)E");
+  answer();
+  EXPECT_EQ(head.method, "POST");
+  EXPECT_EQ(head.headers[1], (base::Header{"x", "y"}));
+  EXPECT_EQ(codec.head().target, "/");
+}
+
+TEST_F(CodecCalls, TakeRestGivesTheUnreadBytesAway) {
+  EXPECT_EQ(receive(GET "\r\n" GET "\r\n\x81\x80rest"), "HE");
+  answer();
+  codec.resume();
+  EXPECT_EQ(receive({}), "HE");
+  EXPECT_EQ(receive("more"), "");
+  EXPECT_EQ(codec.take_rest(), "\x81\x80restmore");
+  EXPECT_FALSE(codec.has_rest());
+  EXPECT_EQ(codec.take_rest(), "");
+}
+
+TEST_F(CodecCalls, ADeadCodecIgnoresEveryByte) {
+  EXPECT_EQ(receive("GET / HTTP/9.9\r\n" GET "\r\n"), "F");
+  EXPECT_EQ(codec.failure().status, 505);
+  EXPECT_FALSE(codec.failure().reason.empty());
+  EXPECT_TRUE(codec.wants_close());
+  EXPECT_FALSE(codec.has_rest());
+  EXPECT_EQ(receive(GET "\r\n"), "");
+  EXPECT_EQ(receive({}), "");
+  EXPECT_FALSE(codec.finish());
+}
+
+TEST_F(CodecCalls, DiesInsideABody) {
+  EXPECT_EQ(receive(CHUNKED "1\r\nx\r\nZ"), "HB(x)F");
+  EXPECT_TRUE(codec.wants_close());
+  EXPECT_EQ(receive("0\r\n\r\n" GET "\r\n"), "");
+}
+
+TEST_F(CodecCalls, DiesInBytesThatWereKept) {
+  EXPECT_EQ(receive(GET "\r\n(" GET "\r\n"), "HE");
+  answer();
+  codec.resume();
+  EXPECT_EQ(receive({}), "F");
+  EXPECT_FALSE(codec.has_rest());
+  EXPECT_EQ(receive(GET "\r\n"), "");
+}
+
+TEST_F(CodecCalls, InHeadFromTheFirstByteToTheEmptyLine) {
+  EXPECT_FALSE(codec.in_head());
+  EXPECT_EQ(receive("\r\n"), "");
+  EXPECT_FALSE(codec.in_head());  // an empty line begins no request
+  EXPECT_EQ(receive("G"), "");
+  EXPECT_TRUE(codec.in_head());
+  EXPECT_EQ(receive("ET / HTTP/1.1\r\nHost: a\r\n\r"), "");
+  EXPECT_TRUE(codec.in_head());
+  EXPECT_EQ(receive("\n"), "HE");
+  EXPECT_FALSE(codec.in_head());
+}
+
+// RFC 9112 8
+TEST_F(CodecCalls, FinishIsCleanBetweenRequestsOnly) {
+  EXPECT_TRUE(codec.finish());
+  EXPECT_EQ(receive("\r\n"), "");
+  EXPECT_TRUE(codec.finish());
+  EXPECT_EQ(receive("P"), "");
+  EXPECT_FALSE(codec.finish());
+  EXPECT_EQ(receive("OST / HTTP/1.1\r\n"), "");
+  EXPECT_FALSE(codec.finish());
+  EXPECT_EQ(receive("Host: a\r\nContent-Length: 2\r\n\r\n"), "H");
+  EXPECT_FALSE(codec.finish());
+  EXPECT_EQ(receive("x"), "B(x)");
+  EXPECT_FALSE(codec.finish());
+  EXPECT_EQ(receive("y"), "B(y)E");
+  EXPECT_TRUE(codec.finish());
+  answer();
+  codec.resume();
+  EXPECT_TRUE(codec.finish());
+}
+
+TEST_F(CodecCalls, FinishInsideChunksIsNotClean) {
+  EXPECT_EQ(receive(CHUNKED "1\r\nx\r\n"), "HB(x)");
+  EXPECT_FALSE(codec.finish());
+  EXPECT_EQ(receive("0\r\n"), "");
+  EXPECT_FALSE(codec.finish());
+  EXPECT_EQ(receive("\r\n"), "E");
+  EXPECT_TRUE(codec.finish());
+}
+
+TEST_F(CodecCalls, BodyIsNotCopied) {
+  std::string input = POST "Content-Length: 5\r\n\r\nhello";
+  std::span<const Event> events = codec.receive(input);
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[1].body.data(), input.data() + input.size() - 5);
+}
+
+TEST_F(CodecCalls, HeadSaysWhetherABodyFollows) {
+  EXPECT_EQ(receive(POST "Content-Length: 0\r\n\r\n"), "HE");
+  EXPECT_FALSE(codec.head().has_body);
+  EXPECT_EQ(codec.head().content_length, 0u);
+  answer();
+  codec.resume();
+  EXPECT_EQ(receive(CHUNKED), "H");
+  EXPECT_TRUE(codec.head().has_body);
+  EXPECT_EQ(codec.head().content_length, std::nullopt);
+}
+
+TEST_F(CodecCalls, HugeLengthIsOnlyAnnounced) {
+  EXPECT_EQ(receive(POST "Content-Length: 18446744073709551615\r\n\r\nx"), "HB(x)");
+  EXPECT_EQ(codec.head().content_length, 18446744073709551615u);
+}
+
+TEST_F(CodecCalls, ManyPipelinedRequestsInOneRead) {
+  constexpr int kCount = 1500;
+  std::string input;
+  for (int i = 0; i < kCount; ++i) input += "GET /" + std::to_string(i) + " HTTP/1.1\r\nHost: a\r\n\r\n";
+  std::string_view next = input;
+  for (int i = 0; i < kCount; ++i) {
+    ASSERT_EQ(receive(std::exchange(next, {})), "HE");
+    ASSERT_EQ(codec.head().target, "/" + std::to_string(i));
+    answer();
+    sent();
+    codec.resume();
+  }
+  EXPECT_FALSE(codec.has_rest());
+}
+
+// RFC 9110 10.1.1
+TEST_F(CodecCalls, ContinueIsSentOnceWhenItIsExpected) {
+  EXPECT_EQ(receive(POST "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n"), "H");
+  codec.send_continue();
+  codec.send_continue();
+  EXPECT_EQ(sent(), "HTTP/1.1 100 Continue\r\n\r\n");
+  EXPECT_EQ(receive("x"), "B(x)E");
+  answer();
+  EXPECT_TRUE(sent().starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_F(CodecCalls, ContinueIsNotSentUnasked) {
+  codec.send_continue();
+  EXPECT_EQ(receive(POST "Content-Length: 1\r\n\r\n"), "H");
+  codec.send_continue();
+  EXPECT_EQ(sent(), "");
+}
+
+TEST_F(CodecCalls, ContinueIsNotSentToHttp10) {
+  EXPECT_EQ(receive("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"), "H");
+  codec.send_continue();
+  EXPECT_EQ(sent(), "");
+}
+
+TEST_F(CodecCalls, ContinueIsNotSentAfterTheFinalHead) {
+  EXPECT_EQ(receive(POST "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n"), "H");
+  answer();
+  sent();
+  codec.send_continue();
+  EXPECT_EQ(sent(), "");
+}
+
+TEST_F(CodecCalls, ContinueIsNotSentOnceTheBodyComes) {
+  EXPECT_EQ(receive(POST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nx"), "HB(x)");
+  codec.send_continue();
+  EXPECT_EQ(sent(), "");
+}
+
+TEST_F(CodecCalls, ContinueOfOneRequestIsNotTheNext) {
+  EXPECT_EQ(receive(POST "Expect: 100-continue\r\nContent-Length: 1\r\n\r\nx"), "HB(x)E");
+  answer();
+  codec.resume();
+  sent();
+  EXPECT_EQ(receive(POST "Content-Length: 1\r\n\r\n"), "H");
+  codec.send_continue();
+  EXPECT_EQ(sent(), "");
+}
+
+}  // namespace
+}  // namespace fasterapi::http1

@@ -62,6 +62,8 @@ constinit const llhttp_settings_t RequestParser::kCallbacks = [] {
   callbacks.on_headers_complete = call<&RequestParser::finish_head>;
   callbacks.on_chunk_extension_name = call<&RequestParser::on_extension>;
   callbacks.on_chunk_extension_value = call<&RequestParser::on_extension>;
+  callbacks.on_chunk_extension_name_complete = call<&RequestParser::on_extension_complete>;
+  callbacks.on_chunk_extension_value_complete = call<&RequestParser::on_extension_complete>;
   callbacks.on_chunk_header = call<&RequestParser::on_chunk_header>;
   callbacks.on_body = call<&RequestParser::on_body>;
   callbacks.on_message_complete = call<&RequestParser::on_message_complete>;
@@ -163,7 +165,7 @@ std::size_t RequestParser::read_line(std::string_view bytes) {
   std::size_t end = piece.find('\n');
   if (end != std::string_view::npos) piece = piece.substr(0, end + 1);
   arena_.append(piece);
-  check_line_start();
+  check_line(piece.size());
   if (dead()) return piece.size();
   if (end != std::string_view::npos) {
     end_line();
@@ -175,11 +177,15 @@ std::size_t RequestParser::read_line(std::string_view bytes) {
 
 // Refuses what cannot become a request line as soon as it shows: another protocol's client
 // (TLS, say) would otherwise wait for the end of a line that it never sends.
-void RequestParser::check_line_start() {
-  if (arena_[0] == '\r') {
-    if (arena_.size() > 1 && arena_[1] != '\n') fail(400, "invalid method");
+void RequestParser::check_line(std::size_t added) {
+  // RFC 9112 2.2: a CR without an LF makes the element invalid.
+  std::size_t seen = arena_.size() - added;
+  std::size_t cr = arena_.find('\r', seen == 0 ? 0 : seen - 1);
+  if (cr != std::string::npos && cr + 1 < arena_.size() && arena_[cr + 1] != '\n') {
+    fail(400, "CR without LF");
     return;
   }
+  if (arena_[0] == '\r') return;
   while (method_checked_ < arena_.size() && base::is_tchar(arena_[method_checked_])) {
     if (++method_checked_ > kMaxMethod) {
       fail(501, "method too long");
@@ -302,11 +308,14 @@ int RequestParser::finish_head() {
   return 0;
 }
 
-int RequestParser::on_extension(std::string_view piece) {
-  extension_bytes_ += piece.size() + 1;  // 1: the ";" or "=" before it
+int RequestParser::count_extension(std::size_t bytes) {
+  extension_bytes_ += bytes;
   if (extension_bytes_ > settings_.max_chunk_extensions) return fail(400, "too many chunk extensions");
   return 0;
 }
+
+int RequestParser::on_extension(std::string_view piece) { return count_extension(piece.size()); }
+int RequestParser::on_extension_complete() { return count_extension(1); }  // the ";" or "="
 
 int RequestParser::on_chunk_header() {
   if (llhttp_.content_length != 0) return 0;

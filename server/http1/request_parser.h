@@ -57,7 +57,7 @@ class RequestParser {
   std::size_t parse(std::string_view bytes);
   std::size_t read_line(std::string_view bytes);
   void end_line();
-  void check_line_start();
+  void check_line(std::size_t added);
   std::size_t run_llhttp(std::string_view bytes);
   int finish_head();
   void keep_rest(std::string_view bytes);
@@ -70,7 +70,9 @@ class RequestParser {
   int on_field_complete();
   int on_value(std::string_view piece);
   int on_value_complete();
+  int count_extension(std::size_t bytes);
   int on_extension(std::string_view piece);
+  int on_extension_complete();
   int on_chunk_header();
   int on_body(std::string_view piece);
   int on_message_complete();

@@ -2,14 +2,14 @@
 // request answered when it is complete. Adjacent body events are one line, since how they were
 // cut follows from how the input was.
 //
-//   head GET /path 1.1 keep        (or "close": the connection ends after the answer)
+//   head GET /path 1.1
 //     name: value
 //   length 5                       (the announced length, or "chunked"; absent without a body)
 //   expects-continue
 //   body <bytes>
 //   end
 //   fail 400
-//   close                          (nothing after this point is parsed)
+//   close                          (the connection ended after the answer)
 #pragma once
 
 #include <string>
@@ -69,8 +69,7 @@ class Transcript {
 
   void take_head(const base::RequestHead& head) {
     text_.append("head ").append(head.method).append(" ").append(head.target);
-    text_ += " " + std::to_string(head.version.major) + "." + std::to_string(head.version.minor);
-    text_ += codec_.wants_close() ? " close\n" : " keep\n";
+    text_ += " " + std::to_string(head.version.major) + "." + std::to_string(head.version.minor) + "\n";
     for (const base::Header& header : head.headers) {
       text_.append("  ").append(header.name).append(": ").append(header.value).append("\n");
     }
