@@ -26,14 +26,19 @@ namespace fs = std::filesystem;
 // Start-up faults end with 3, as in the CLI.
 constexpr int kStartFailed = 3;
 
-// importlib's BuiltinImporter declines names inside a package, so the module is made from its spec.
+// importlib's BuiltinImporter declines names inside a package, so a finder of our own hands it this one.
 // A child of multiprocessing gets our sys.path, so it must be a python of the same standard library;
 // an environment made by another build of the same version has not got one.
 constexpr const char* kPrepare = R"(
-import importlib.machinery, importlib.util, os, sys
-spec = importlib.machinery.ModuleSpec("fasterapi._native", importlib.machinery.BuiltinImporter, origin="built-in")
-sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sys.modules[spec.name])
+import os, sys
+from importlib.machinery import BuiltinImporter, ModuleSpec
+
+class LinkedIn:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return ModuleSpec(name, BuiltinImporter, origin="built-in") if name == "fasterapi._native" else None
+
+sys.meta_path.insert(0, LinkedIn)
 sys.path.insert(0, home)
 sys.path.append(home + "/vendor")
 if os.path.exists(python) and os.path.realpath(python) != os.path.realpath(sys.executable):
