@@ -240,6 +240,8 @@ const Case kBadLines[] = {
     {"MethodWithNul", "9110 9.1", "GE\0T / HTTP/1.1\r\n"sv, "fail 400\n"},
     {"MethodTooLong", "9112 3",
      "MMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMM / HTTP/1.1\r\n", "fail 501\n"},
+    {"MethodTooLongBeforeBareCr", "9112 3",
+     "MMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMM / HTTP/1.1\rX\r\n", "fail 501\n"},
     {"TlsClientHello", "9112 3.1", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"sv, "fail 400\n"},
     {"NulInTarget", "9112 3.2", "GET /\0 HTTP/1.1\r\n"sv, "fail 400\n"},
     {"DelInTarget", "9112 3.2", "GET /\x7f HTTP/1.1\r\n", "fail 400\n"},

@@ -142,6 +142,12 @@ void RequestParser::give_back(std::size_t kept) {
 }
 
 int RequestParser::fail(int status, std::string_view reason) {
+  if (in_head()) {
+    // Nobody has a view of this head; the connection may linger for a while.
+    empty_and_keep(arena_, 0);
+    empty_and_keep(fields_, 0);
+    empty_and_keep(headers_, 0);
+  }
   state_ = State::kDead;
   failure_ = {status, std::string(reason)};
   events_.push_back({EventKind::kFailure, {}});
@@ -176,24 +182,26 @@ std::size_t RequestParser::read_line(std::string_view bytes) {
 }
 
 // Refuses what cannot become a request line as soon as it shows: another protocol's client
-// (TLS, say) would otherwise wait for the end of a line that it never sends.
+// (TLS, say) would otherwise wait for the end of a line that it never sends. The faults are looked
+// for in the order of the bytes at which they show.
 void RequestParser::check_line(std::size_t added) {
+  if (arena_[0] != '\r' && !check_method()) return;
   // RFC 9112 2.2: a CR without an LF makes the element invalid.
   std::size_t seen = arena_.size() - added;
   std::size_t cr = arena_.find('\r', seen == 0 ? 0 : seen - 1);
-  if (cr != std::string::npos && cr + 1 < arena_.size() && arena_[cr + 1] != '\n') {
-    fail(400, "CR without LF");
-    return;
-  }
-  if (arena_[0] == '\r') return;
+  if (cr != std::string::npos && cr + 1 < arena_.size() && arena_[cr + 1] != '\n') fail(400, "CR without LF");
+}
+
+bool RequestParser::check_method() {
   while (method_checked_ < arena_.size() && base::is_tchar(arena_[method_checked_])) {
     if (++method_checked_ > kMaxMethod) {
       fail(501, "method too long");
-      return;
+      return false;
     }
   }
-  if (method_checked_ == arena_.size()) return;
-  if (arena_[method_checked_] != ' ' || method_checked_ == 0) fail(400, "invalid method");
+  bool ended = method_checked_ < arena_.size();
+  if (ended && (arena_[method_checked_] != ' ' || method_checked_ == 0)) fail(400, "invalid method");
+  return !dead();
 }
 
 void RequestParser::end_line() {

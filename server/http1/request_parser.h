@@ -58,6 +58,7 @@ class RequestParser {
   std::size_t read_line(std::string_view bytes);
   void end_line();
   void check_line(std::size_t added);
+  bool check_method();
   std::size_t run_llhttp(std::string_view bytes);
   int finish_head();
   void keep_rest(std::string_view bytes);
