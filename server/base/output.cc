@@ -5,12 +5,15 @@ namespace fasterapi::base {
 namespace {
 // One small response (head and body) fits; larger ones grow as strings do.
 constexpr std::size_t kFirstRun = 512;
+// A run that is long is not appended to any more: a queue that is never quite empty would keep
+// what was sent long ago in front of what is not.
+constexpr std::size_t kFullRun = 32 * 1024;
 // Vectors kept across responses; a queue that once was long gives its memory back.
 constexpr std::size_t kKeptSegments = 4;
 }  // namespace
 
 std::string& Output::tail() {
-  if (segments_.empty() || segments_.back().is_slice) {
+  if (segments_.empty() || segments_.back().is_slice || segments_.back().copied.size() >= kFullRun) {
     segments_.emplace_back();
     segments_.back().copied.reserve(kFirstRun);
   }
@@ -54,10 +57,10 @@ void Output::consume(std::size_t count) {
     std::size_t left = segments_[first_].bytes().size() - offset_;
     if (count < left) {
       offset_ += count;
-      return;
+      break;
     }
     count -= left;
-    segments_[first_] = Segment();
+    Segment sent(std::move(segments_[first_]));  // assigning an empty one would keep its memory
     ++first_;
     offset_ = 0;
   }

@@ -163,5 +163,18 @@ TEST(Output, StaysRightWhileItIsNeverEmpty) {
   EXPECT_EQ(owner.released, 1000);
 }
 
+TEST(Output, LongRunsAreNotAppendedTo) {
+  Output output;
+  std::string expected;
+  for (int i = 0; i < 1000; ++i) {
+    std::string piece(1024, static_cast<char>('a' + i % 26));
+    output.append(piece);
+    expected += piece;
+  }
+  std::array<iovec, 64> vectors;
+  EXPECT_EQ(output.gather(vectors), 32u);
+  EXPECT_EQ(output.to_string(), expected);
+}
+
 }  // namespace
 }  // namespace fasterapi::base

@@ -152,5 +152,20 @@ TEST_F(Memory, TheRestIsHeldOnce) {
   EXPECT_LT(most, input.size() + 6 * 1024);
 }
 
+// Between its water marks a queue is never empty, for hours.
+TEST_F(Memory, AQueueThatIsNeverEmptyForgetsWhatWasSent) {
+  codec.receive("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(codec.send_head({200, {}}, {}));
+  std::string piece(1000, 'x');
+  std::size_t outside = piece.capacity() + 1;
+  std::size_t most = 0;
+  for (int i = 0; i < 10000; ++i) {
+    ASSERT_TRUE(codec.send_body(piece, base::Last::kNo));
+    if (codec.output().size() > 20000) codec.output().consume(codec.output().size() - 16001);
+    most = std::max(most, live_bytes - before - outside);
+  }
+  EXPECT_LT(most, 160u * 1024);
+}
+
 }  // namespace
 }  // namespace fasterapi::http1
