@@ -73,3 +73,14 @@ async def reads_first_event(scope: Scope, receive: Receive, send: Send) -> None:
     message = await receive()
     say("received", tag_of(scope), message=message)
     await reply(send, "first event")
+
+
+@scenario
+async def relay(scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends each part of the body back as it comes, without a Content-Length."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    more = True
+    while more:
+        message = await receive()
+        more = message.get("more_body", False)
+        await send({"type": "http.response.body", "body": message.get("body", b""), "more_body": more})

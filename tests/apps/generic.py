@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from support.probe import gate, say
 
-from apps.registry import Receive, Scope, Send, header, outcome, read_body, reply, scenario, tag_of
+from apps.registry import Receive, Scope, Send, argument, header, outcome, read_body, reply, scenario, tag_of
 
 LIFESPAN: dict[str, Any] = {}
 
@@ -188,3 +188,16 @@ async def cancelled_receive(scope: Scope, receive: Receive, send: Send) -> None:
             given_up += 1
     say("gave_up", tag_of(scope), times=given_up)
     await reply(send, await read_body(receive))
+
+
+@scenario
+async def raises(scope: Scope, receive: Receive, send: Send) -> None:
+    """Raises what the path names; not all of it is an ``Exception``."""
+    kinds = {
+        "SystemExit": SystemExit,
+        "KeyboardInterrupt": KeyboardInterrupt,
+        "BaseException": BaseException,
+        "CancelledError": asyncio.CancelledError,
+        "StopIteration": StopIteration,
+    }
+    raise kinds[argument(scope)]("deliberate")
