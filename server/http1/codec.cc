@@ -25,6 +25,7 @@ std::span<const Event> Codec::receive(std::string_view bytes) {
   if (!events.empty() && events.front().kind == EventKind::kHead) {
     halves_->response.begin(request.head(), request.keep_alive() ? Reuse::kKeepAlive : Reuse::kClose);
   }
+  if (request.dead()) halves_->response.close_after_response();
   return events;
 }
 
@@ -69,6 +70,6 @@ bool Codec::response_has_no_body() const { return halves_->response.has_no_body(
 void Codec::close_after_response() { halves_->response.close_after_response(); }
 base::Output& Codec::output() { return halves_->response.output(); }
 
-bool Codec::wants_close() const { return halves_->request.dead() || halves_->response.wants_close(); }
+bool Codec::wants_close() const { return halves_->response.wants_close(); }
 
 }  // namespace fasterapi::http1

@@ -5,7 +5,7 @@
 // A Failure is the last event ever: the codec is dead, and every later byte is ignored.
 // Order of calls for the answer: [send_continue], send_head, send_body*, once for each request;
 // resume() is legal when both the request's End was seen and the response is complete.
-// Views in events and in head() live until the next call of receive() or resume().
+// Views in events live until the next call of receive() or resume(), those in head() until resume().
 #pragma once
 
 #include <cstddef>
@@ -60,7 +60,8 @@ class Codec {
   bool request_complete() const;   // End was seen
   const base::Failure& failure() const;  // after a Failure event
 
-  // Writes "100 Continue" once, if the request expects it and no final head was sent.
+  // Writes "100 Continue" once, if the request expects it, no final head was sent and nothing of
+  // the body has come.
   void send_continue();
   // The final head. Checks names, values, status (100..999 without 101; 1xx refused), one
   // content-length, no two framings; drops the application's transfer-encoding and

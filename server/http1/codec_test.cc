@@ -51,6 +51,9 @@ const Case kLines[] = {
      "head GET http://b 1.1\n  host: b\nend\n"},
     {"AbsoluteFormBringsAHostToHttp10", "9112 3.2.2", "GET http://b/ HTTP/1.0\r\nX: 1\r\n\r\n",
      "head GET http://b/ 1.0\n  x: 1\n  host: b\nend\nclose\n"},
+    {"AbsoluteFormIsForItsRequestOnly", "9112 3.2.2",
+     "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: c\r\n\r\n",
+     "head GET http://b/ 1.1\n  host: b\nend\nhead GET / 1.1\n  host: c\nend\n"},
     {"AsteriskForm", "9112 3.2.4", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
      "head OPTIONS * 1.1\n  host: a\nend\n"},
     {"UnknownMethod", "9110 9.1", "FROBNICATE / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -75,6 +78,10 @@ const Case kLines[] = {
      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
      "head POST / 1.1\n  host: a\n  content-length: 1\nlength 1\nbody x\nend\n"
      "head GET / 1.1\n  host: a\nend\n"},
+    {"EmptyLinesBeforeEach", "9112 2.2",
+     "\r\n\r\nGET /1 HTTP/1.1\r\nHost: a\r\n\r\n\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"
+     "\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n",
+     "head GET /1 1.1\n  host: a\nend\nhead GET /2 1.1\n  host: a\nend\nhead GET /3 1.1\n  host: a\nend\n"},
     {"EmptyLinesAlone", "9112 2.2", "\r\n\r\n", ""},
     {"HalfAHead", "9112 8", "GET / HTTP/1.1\r\nHost: a\r\n", ""},
     {"HalfALine", "9112 8", "GET / HT", ""},
@@ -608,6 +615,13 @@ TEST_F(CodecCalls, DiesInsideABody) {
   EXPECT_EQ(receive("0\r\n\r\n" GET "\r\n"), "");
 }
 
+TEST_F(CodecCalls, AnAnswerToARequestThatTurnedBadSaysThatItIsTheLast) {
+  EXPECT_EQ(receive(CHUNKED "Z"), "HF");
+  EXPECT_EQ(codec.head().method, "POST");
+  answer();
+  EXPECT_EQ(sent(), "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+}
+
 TEST_F(CodecCalls, DiesInBytesThatWereKept) {
   EXPECT_EQ(receive(GET "\r\n(" GET "\r\n"), "HE");
   answer();
@@ -732,6 +746,16 @@ TEST_F(CodecCalls, ContinueIsNotSentOnceTheBodyComes) {
   EXPECT_EQ(receive(POST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nx"), "HB(x)");
   codec.send_continue();
   EXPECT_EQ(sent(), "");
+}
+
+TEST_F(CodecCalls, ContinueIsSentAfterARequestThatHadABody) {
+  EXPECT_EQ(receive(POST "Content-Length: 1\r\n\r\nx"), "HB(x)E");
+  answer();
+  codec.resume();
+  sent();
+  EXPECT_EQ(receive(POST "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n"), "H");
+  codec.send_continue();
+  EXPECT_EQ(sent(), "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
 TEST_F(CodecCalls, ContinueOfOneRequestIsNotTheNext) {

@@ -152,6 +152,22 @@ TEST_F(Memory, TheRestIsHeldOnce) {
   EXPECT_LT(most, input.size() + 6 * 1024);
 }
 
+TEST_F(Memory, ARestThatIsNeverEmptyForgetsWhatWasParsed) {
+  std::string request = get_with_fields(3);
+  std::size_t outside = request.capacity() + 1;
+  std::size_t most = 0;
+  codec.receive(request);
+  codec.receive(request);
+  for (int i = 0; i < 1000; ++i) {
+    answer();
+    codec.resume();
+    codec.receive(request);
+    ASSERT_TRUE(codec.has_rest());
+    most = std::max(most, live_bytes - before - outside);
+  }
+  EXPECT_LT(most, 4096u);
+}
+
 // Between its water marks a queue is never empty, for hours.
 TEST_F(Memory, AQueueThatIsNeverEmptyForgetsWhatWasSent) {
   codec.receive("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
