@@ -226,6 +226,7 @@ INSTANTIATE_TEST_SUITE_P(Body, Http1Codec, testing::ValuesIn(kBodies), name_of);
 
 const Case kBadLines[] = {
     {"BareLf", "9112 2.2", "GET / HTTP/1.1\nHost: a\n\n", "fail 400\n"},
+    {"BareLfAfterOneByteMore", "9112 2.2", "GET / HTTP/1.1x\nHost: a\r\n\r\n", "fail 400\n"},
     {"BareCr", "9112 2.2", "GET / HTTP/1.1\rHost: a\r\r", "fail 400\n"},
     {"BareCrInTarget", "9112 2.2", "GET /\rx HTTP/1.1\r\n", "fail 400\n"},
     {"CrCrLf", "9112 2.2", "GET / HTTP/1.1\r\r\n", "fail 400\n"},
@@ -744,6 +745,12 @@ TEST_F(CodecCalls, ContinueIsNotSentAfterTheFinalHead) {
 
 TEST_F(CodecCalls, ContinueIsNotSentOnceTheBodyComes) {
   EXPECT_EQ(receive(POST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nx"), "HB(x)");
+  codec.send_continue();
+  EXPECT_EQ(sent(), "");
+}
+
+TEST_F(CodecCalls, ContinueIsNotSentForAnEmptyBody) {
+  EXPECT_EQ(receive(POST "Expect: 100-continue\r\nContent-Length: 0\r\n\r\n"), "HE");
   codec.send_continue();
   EXPECT_EQ(sent(), "");
 }

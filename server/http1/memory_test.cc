@@ -183,5 +183,17 @@ TEST_F(Memory, AQueueThatIsNeverEmptyForgetsWhatWasSent) {
   EXPECT_LT(most, 160u * 1024);
 }
 
+TEST_F(Memory, AQueueOfSlicesThatIsNeverEmptyForgetsThemToo) {
+  base::Output output;
+  std::size_t most = 0;
+  for (int i = 0; i < 20000; ++i) {
+    output.append(base::Slice("slice", nullptr, [](void*) {}));
+    output.append("run");
+    if (output.size() > 100) output.consume(output.size() - 50);
+    most = std::max(most, live_bytes - before);
+  }
+  EXPECT_LT(most, 64u * 1024);
+}
+
 }  // namespace
 }  // namespace fasterapi::http1
