@@ -25,6 +25,11 @@ Application::Application(Module& module, PyObject* owner, net::Loop& loop, Sched
       scopes_(module),
       zero_copy_threshold_(zero_copy_threshold) {}
 
+bool Application::prepare(std::string root_path, PyObject* state) {
+  task_keywords_ = task_keywords(module_, asyncio_loop_.get());
+  return task_keywords_ && scopes_.prepare(std::move(root_path), state);
+}
+
 void Application::on_exchange(connection::Exchange& exchange, const base::RequestHead& head) {
   Ref cycle = new_http_cycle(module_, *this, exchange);
   if (!cycle) {
@@ -51,7 +56,7 @@ StartOptions Application::options(PyObject* task_factory) {
     eager_this_turn_ = 0;
   }
   bool eager = eager_this_turn_++ < kMaxEagerPerTurn;
-  return {asyncio_loop_.get(), scheduler_, task_factory, context_.get(), eager};
+  return {asyncio_loop_.get(), scheduler_, task_factory, context_.get(), task_keywords_.get(), eager};
 }
 
 Ref Application::task_factory_of_loop() {
@@ -78,6 +83,7 @@ int Application::traverse(visitproc visit, void* arg) {
   Py_VISIT(asyncio_loop_.get());
   Py_VISIT(logger_.get());
   Py_VISIT(context_.get());
+  Py_VISIT(task_keywords_.get());
   return scopes_.traverse(visit, arg);
 }
 
@@ -86,6 +92,7 @@ void Application::clear() {
   let_go();
   logger_.reset();
   asyncio_loop_.reset();
+  task_keywords_.reset();
 }
 
 void Application::let_go() {

@@ -22,7 +22,8 @@ class Application final : public connection::Handler {
   Application(Module& module, PyObject* owner, net::Loop& loop, Scheduler* scheduler, PyObject* app,
               PyObject* asyncio_loop, PyObject* logger, PyObject* context, std::size_t zero_copy_threshold);
 
-  bool prepare(std::string root_path, PyObject* state) { return scopes_.prepare(std::move(root_path), state); }
+  // Once, before the first exchange. False with an error set.
+  bool prepare(std::string root_path, PyObject* state);
   void on_exchange(connection::Exchange& exchange, const base::RequestHead& head) override;
 
   // logger.error(message, exc_info=error), or without exc_info where `error` is null.
@@ -58,6 +59,7 @@ class Application final : public connection::Handler {
   Ref asyncio_loop_;
   Ref logger_;
   Ref context_;
+  Ref task_keywords_;
   ScopeBuilder scopes_;
   Runs runs_;
   std::uint64_t turn_ = 0;

@@ -46,6 +46,7 @@ class Scheduler {
   bool running() const { return running_; }
   bool closed() const { return closed_; }
   void set_debug(bool debug) { debug_ = debug; }
+  bool debug() const { return debug_; }
   PyObject* task_factory() const { return task_factory_ ? task_factory_.get() : Py_None; }
   void set_task_factory(PyObject* factory) { task_factory_ = Ref::share(factory); }
   net::Loop& loop() { return *loop_; }

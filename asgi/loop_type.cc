@@ -100,6 +100,8 @@ PyObject* time(PyObject*, PyObject*) { return PyFloat_FromDouble(Scheduler::time
 
 PyObject* is_running(PyObject* object, PyObject*) { return PyBool_FromLong(self_of(object).running()); }
 
+PyObject* get_debug(PyObject* object, PyObject*) { return PyBool_FromLong(self_of(object).debug()); }
+
 PyObject* run_once(PyObject* object, PyObject*) {
   if (!self_of(object).run_once()) return nullptr;
   Py_RETURN_NONE;
@@ -179,6 +181,7 @@ PyMethodDef kMethods[] = {
      "call_later(delay, callback, *args, context=None) -> TimerHandle\n\n`delay` in seconds."},
     {"time", time, METH_NOARGS, "time() -> float\n\nMonotonic seconds, as time.monotonic()."},
     {"is_running", is_running, METH_NOARGS, "Whether the loop is in a turn."},
+    {"get_debug", get_debug, METH_NOARGS, "Whether debug mode is on."},
     {"_run_once", guarded<&run_once>, METH_NOARGS, "One turn of the loop."},
     {"_add_reader", FASTERAPI_FAST(guarded<&watch<UV_READABLE>>), METH_FASTCALL, nullptr},
     {"_add_writer", FASTERAPI_FAST(guarded<&watch<UV_WRITABLE>>), METH_FASTCALL, nullptr},

@@ -114,14 +114,8 @@ int Module::load() {
       !load_attribute(asyncio_logger, "asyncio.log", "logger")) {
     return -1;
   }
-#if PY_VERSION_HEX >= 0x030B0000
-  task_keywords = Ref::steal(PyTuple_Pack(2, names.loop, names.context));
-#else
-  task_keywords = Ref::steal(PyTuple_Pack(1, names.loop));
-#endif
-  task_keywords_eager = Ref::steal(PyTuple_Pack(3, names.loop, names.context, names.eager_start));
   empty_bytes = to_bytes("");
-  if (!task_keywords || !task_keywords_eager || !empty_bytes) return -1;
+  if (!empty_bytes) return -1;
   for (std::string_view name : kCommonHeaders) {
     PyObject* bytes = to_bytes(name).release();
     if (bytes == nullptr) return -1;
@@ -148,7 +142,7 @@ void Module::clear() {
     table->clear();
   }
   for (Ref* ref : {&task_type, &cancelled_error, &invalid_state_error, &format_handle, &extract_stack,
-                   &format_callback, &asyncio_logger, &task_keywords, &task_keywords_eager, &scheduler_type, &handle_type, &timer_handle_type,
+                   &format_callback, &asyncio_logger, &scheduler_type, &handle_type, &timer_handle_type,
                    &completed_type, &awaitable_type, &run_type, &http_cycle_type, &server_type,
                    &client_disconnected, &completed, &empty_bytes}) {
     ref->reset();

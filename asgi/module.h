@@ -20,7 +20,7 @@ namespace fasterapi::asgi {
   X(create_task) X(call_soon) X(call_later) X(cancel) X(add_reader) X(remove_reader) X(copy) X(error)      \
   X(warning) X(info) X(debug) X(log) X(exc_info) X(message) X(exception) X(handle) X(source_traceback)     \
   X(close) X(send) X(receive) X(call_exception_handler) X(slow_callback_duration) X(_stopping)   \
-  X(_check_thread) X(_check_callback) X(get_task_factory) X(get_running_loop) X(__await__) X(get_name)
+  X(_check_thread) X(_check_callback) X(get_task_factory) X(name) X(__await__) X(get_name)
 
 struct Names {
 #define FASTERAPI_NAME_MEMBER(name) PyObject* name = nullptr;
@@ -46,8 +46,6 @@ struct Module {
   Ref extract_stack;    // asyncio.format_helpers.extract_stack
   Ref format_callback;  // asyncio.format_helpers._format_callback_source
   Ref asyncio_logger;
-  Ref task_keywords;        // ("loop", "context"); before 3.11 ("loop",)
-  Ref task_keywords_eager;  // ("loop", "context", "eager_start")
 
   // Our own.
   Ref scheduler_type;

@@ -255,7 +255,8 @@ Ref make_run(Module& module, PyObject* owner_object, RunOwner& owner) {
   return Ref::steal(reinterpret_cast<PyObject*>(self));
 }
 
-// loop.create_task(run), with whatever task factory the loop was given.
+// loop.create_task(run), with whatever task factory the loop was given; a Task copies the context
+// that is current.
 Ref make_task_by_factory(Module& module, PyObject* loop, PyObject* run, PyObject* context) {
   if (PyContext_Enter(context) != 0) return Ref();
   Ref task = call_method(loop, module.names.create_task, run);
@@ -264,24 +265,30 @@ Ref make_task_by_factory(Module& module, PyObject* loop, PyObject* run, PyObject
   return task;
 }
 
-Ref make_task(Module& module, const StartOptions& options, PyObject* run, PyObject* context) {
+// asyncio.Task(run, loop=..., ...) without a dictionary of keywords made anew for each.
+Ref construct_task(Module& module, PyObject* run, PyObject* keywords) {
+  auto* type = reinterpret_cast<PyTypeObject*>(module.task_type.get());
+  Ref arguments = Ref::steal(PyTuple_Pack(1, run));
+  Ref task = arguments ? Ref::steal(type->tp_new(type, arguments.get(), nullptr)) : Ref();
+  if (!task || type->tp_init(task.get(), arguments.get(), keywords) != 0) return Ref();
+  return task;
+}
+
+Ref make_task(Module& module, const StartOptions& options, PyObject* run) {
 #if PY_VERSION_HEX >= 0x030C0000
-  PyObject* arguments[] = {nullptr, run, options.loop, context, Py_True};
-  PyObject* keywords = options.eager ? module.task_keywords_eager.get() : module.task_keywords.get();
-  return Ref::steal(
-      PyObject_Vectorcall(module.task_type.get(), arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, keywords));
-#elif PY_VERSION_HEX >= 0x030B0000
-  PyObject* arguments[] = {nullptr, run, options.loop, context};
-  return Ref::steal(PyObject_Vectorcall(module.task_type.get(), arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET,
-                                        module.task_keywords.get()));
+  Ref context = Ref::steal(PyContext_Copy(options.context));
+  const Names& names = module.names;
+  if (!context || PyDict_SetItem(options.keywords, names.context, context.get()) != 0 ||
+      PyDict_SetItem(options.keywords, names.eager_start, options.eager ? Py_True : Py_False) != 0) {
+    return Ref();
+  }
+  return construct_task(module, run, options.keywords);
 #else
-  // The Task copies the context that is current.
-  PyObject* arguments[] = {nullptr, run, options.loop};
-  if (PyContext_Enter(context) != 0) return Ref();
-  Ref task = Ref::steal(PyObject_Vectorcall(module.task_type.get(), arguments + 1,
-                                            1 | PY_VECTORCALL_ARGUMENTS_OFFSET, module.task_keywords.get()));
+  // The constructor copies the context that is current.
+  if (PyContext_Enter(options.context) != 0) return Ref();
+  Ref task = construct_task(module, run, options.keywords);
   ErrorKept kept;
-  PyContext_Exit(context);
+  PyContext_Exit(options.context);
   return task;
 #endif
 }
@@ -298,18 +305,16 @@ bool start_run(Module& module, const StartOptions& options, Runs& runs, PyObject
   run.receive = std::move(receive);
   run.send = std::move(send);
   PyObject_GC_Track(object.get());
-  Ref context = Ref::steal(PyContext_Copy(options.context));
-  if (!context) return false;
   Ref task;
   if (options.task_factory != Py_None) {
-    task = make_task_by_factory(module, options.loop, object.get(), context.get());
+    task = make_task_by_factory(module, options.loop, object.get(), options.context);
   } else if (PY_VERSION_HEX < 0x030C0000 && options.eager && options.scheduler != nullptr) {
     Scheduler::FirstStep first_step(*options.scheduler);
-    task = make_task(module, options, object.get(), context.get());
+    task = make_task(module, options, object.get());
     first_step.release();
     if (task) first_step.run();
   } else {
-    task = make_task(module, options, object.get(), context.get());
+    task = make_task(module, options, object.get());
   }
   if (!task) {
     run.owner = nullptr;
@@ -320,6 +325,18 @@ bool start_run(Module& module, const StartOptions& options, Runs& runs, PyObject
     run.link(runs);
   }
   return true;
+}
+
+Ref task_keywords(Module& module, PyObject* loop) {
+  Ref keywords = Ref::steal(PyDict_New());
+  if (!keywords || PyDict_SetItem(keywords.get(), module.names.loop, loop) != 0) return Ref();
+#if PY_VERSION_HEX < 0x030C0000
+  // Without a name these versions format one for each task.
+  Ref name = Ref::steal(PyUnicode_FromString("fasterapi request"));
+  PyObject* key = module.names.name;
+  if (!name || PyDict_SetItem(keywords.get(), key, name.get()) != 0) return Ref();
+#endif
+  return keywords;
 }
 
 int add_run_type(PyObject* module, Module& state) { return add_type(module, kSpec, state.run_type); }

@@ -36,8 +36,12 @@ struct StartOptions {
   Scheduler* scheduler;    // null: the loop is not ours
   PyObject* task_factory;  // what loop.set_task_factory() was given, or None
   PyObject* context;       // the run gets a copy of it
+  PyObject* keywords;      // what task_keywords() made for that loop
   bool eager;              // take the first step at once
 };
+
+// Keyword arguments for the tasks of one loop, to be used again for each. Null with an error set.
+Ref task_keywords(Module& module, PyObject* loop);
 
 // Starts a run in a task of its own. `owner_object` keeps `owner` alive until on_run_end().
 // False with an error set: then on_run_end() is not called.
