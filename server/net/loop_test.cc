@@ -1,0 +1,338 @@
+#include "server/net/loop.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <array>
+#include <ctime>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/net/timer.h"
+
+namespace fasterapi::net {
+namespace {
+
+using Events = std::vector<std::string>;
+
+// Put-off work that writes its name down and then does what the test wants.
+struct Work {
+  Work(Events& events, std::string called) : log(events), name(std::move(called)) {
+    deferred = {[](void* self) {
+                  auto* work = static_cast<Work*>(self);
+                  work->log.push_back(work->name);
+                  if (work->then) work->then();
+                },
+                this};
+  }
+
+  Events& log;
+  std::string name;
+  std::function<void()> then;
+  Deferred deferred;
+};
+
+class LoopTest : public testing::Test {
+ protected:
+  // As asgi's scheduler has it: a handle that is always active, so that the loop is alive.
+  LoopTest() : wakes_(new uv_async_t) {
+    uv_async_init(loop.uv(), wakes_, nullptr);
+    turn();
+  }
+  ~LoopTest() override {
+    uv_close(reinterpret_cast<uv_handle_t*>(wakes_),
+             [](uv_handle_t* handle) { delete reinterpret_cast<uv_async_t*>(handle); });
+  }
+
+  void turn() { loop.run(RunMode::kNoWait); }
+  Events take() { return std::exchange(events, {}); }
+
+  static LoopHooks hooks(LoopTest* self) {
+    return {self, [](void* owner) { static_cast<LoopTest*>(owner)->events.push_back("before poll"); },
+            [](void* owner) { static_cast<LoopTest*>(owner)->events.push_back("after poll"); },
+            [](void* owner) { ++static_cast<LoopTest*>(owner)->changes; }};
+  }
+
+  Events events;
+  int changes = 0;
+  base::Ledger ledger;
+  Loop loop{hooks(this), ledger};
+  Work a{events, "a"};
+  Work b{events, "b"};
+  Work c{events, "c"};
+
+ private:
+  uv_async_t* wakes_;  // owns itself
+};
+
+// A pipe watched by the loop, whose callback comes once it is readable.
+class WatchedPipe {
+ public:
+  WatchedPipe(Loop& loop, std::function<void()> then) : poll_(new uv_poll_t), then_(std::move(then)) {
+    EXPECT_EQ(::pipe(fds_.data()), 0);
+    uv_poll_init(loop.uv(), poll_, fds_[0]);
+    poll_->data = this;
+    uv_poll_start(poll_, UV_READABLE, [](uv_poll_t* poll, int, int) {
+      static_cast<Loop*>(poll->loop->data)->enter();
+      uv_poll_stop(poll);
+      static_cast<WatchedPipe*>(poll->data)->then_();
+    });
+  }
+  ~WatchedPipe() {
+    uv_close(reinterpret_cast<uv_handle_t*>(poll_),
+             [](uv_handle_t* handle) { delete reinterpret_cast<uv_poll_t*>(handle); });
+    for (int fd : fds_) ::close(fd);
+  }
+
+  void make_readable() { EXPECT_EQ(::write(fds_[1], "x", 1), 1); }
+
+ private:
+  std::array<int, 2> fds_{};
+  uv_poll_t* poll_;  // owns itself: libuv reads it until the close has ended
+  std::function<void()> then_;
+};
+
+TEST_F(LoopTest, WorkIsPutOffToTheEndOfTheTurnInOrder) {
+  loop.at_end_of_turn(a.deferred);
+  loop.at_end_of_turn(b.deferred);
+  EXPECT_EQ(take(), Events());
+  turn();
+  EXPECT_EQ(take(), (Events{"a", "b"}));
+  turn();
+  EXPECT_EQ(take(), Events());
+}
+
+TEST_F(LoopTest, WorkIsQueuedOnceAtATime) {
+  loop.at_end_of_turn(a.deferred);
+  loop.at_end_of_turn(a.deferred);
+  loop.at_next_turn(a.deferred);
+  turn();
+  turn();
+  EXPECT_EQ(take(), Events{"a"});
+  loop.at_end_of_turn(a.deferred);
+  turn();
+  EXPECT_EQ(take(), Events{"a"});
+}
+
+TEST_F(LoopTest, WorkPutOffByWorkBelongsToTheSameTurn) {
+  a.then = [&] { loop.at_end_of_turn(b.deferred); };
+  b.then = [&] { loop.at_end_of_turn(c.deferred); };
+  loop.at_end_of_turn(a.deferred);
+  turn();
+  EXPECT_EQ(take(), (Events{"a", "b", "c"}));
+}
+
+TEST_F(LoopTest, WorkMayPutItselfOffAgain) {
+  int left = 3;
+  a.then = [&] {
+    if (--left > 0) loop.at_end_of_turn(a.deferred);
+  };
+  loop.at_end_of_turn(a.deferred);
+  loop.at_end_of_turn(b.deferred);
+  turn();
+  EXPECT_EQ(take(), (Events{"a", "b", "a", "a"}));
+}
+
+TEST_F(LoopTest, WorkForTheNextTurnRunsOnceInEach) {
+  a.then = [&] { loop.at_next_turn(a.deferred); };
+  loop.at_end_of_turn(a.deferred);
+  for (int i = 0; i < 3; ++i) {
+    turn();
+    EXPECT_EQ(take(), Events{"a"}) << i;
+  }
+  loop.forget(a.deferred);
+  turn();
+  EXPECT_EQ(take(), Events());
+}
+
+TEST_F(LoopTest, WorkForTheNextTurnLeadsToItAtOnce) {
+  EXPECT_EQ(loop.backend_timeout(), -1);
+  loop.at_next_turn(a.deferred);
+  EXPECT_EQ(loop.backend_timeout(), 0);
+  turn();
+  EXPECT_EQ(loop.backend_timeout(), -1);
+}
+
+TEST_F(LoopTest, NextTurnsWorkComesBeforeTheEndOfTurn) {
+  a.then = [&] { loop.at_end_of_turn(b.deferred); };
+  loop.at_end_of_turn(c.deferred);
+  loop.at_next_turn(a.deferred);
+  turn();
+  EXPECT_EQ(take(), (Events{"a", "c", "b"}));
+}
+
+TEST_F(LoopTest, ForgottenWorkDoesNotRun) {
+  loop.at_end_of_turn(a.deferred);
+  loop.at_next_turn(b.deferred);
+  loop.forget(a.deferred);
+  loop.forget(b.deferred);
+  loop.forget(c.deferred);
+  turn();
+  turn();
+  EXPECT_EQ(take(), Events());
+}
+
+TEST_F(LoopTest, ForgetsWhileTheListRuns) {
+  a.then = [&] {
+    loop.forget(b.deferred);
+    loop.forget(a.deferred);
+  };
+  c.then = [&] { loop.forget(a.deferred); };  // has run already
+  for (Work* work : {&a, &b, &c}) loop.at_end_of_turn(work->deferred);
+  turn();
+  EXPECT_EQ(take(), (Events{"a", "c"}));
+  for (Work* work : {&a, &b, &c}) loop.at_next_turn(work->deferred);
+  turn();
+  EXPECT_EQ(take(), (Events{"a", "c"}));
+}
+
+TEST_F(LoopTest, ForgottenAndQueuedAgainWhileTheListRuns) {
+  a.then = [&] {
+    loop.forget(b.deferred);
+    loop.at_end_of_turn(b.deferred);
+  };
+  for (Work* work : {&a, &b, &c}) loop.at_end_of_turn(work->deferred);
+  turn();
+  EXPECT_EQ(take(), (Events{"a", "c", "b"}));
+}
+
+TEST_F(LoopTest, WorkMayDestroyItsOwnerAndOthers) {
+  auto first = std::make_unique<Work>(events, "first");
+  auto second = std::make_unique<Work>(events, "second");
+  a.then = [&] {
+    for (auto* work : {&first, &second}) {
+      loop.forget((*work)->deferred);
+      work->reset();
+    }
+  };
+  loop.at_end_of_turn(first->deferred);
+  loop.forget(first->deferred);
+  loop.at_end_of_turn(a.deferred);
+  loop.at_end_of_turn(first->deferred);
+  loop.at_end_of_turn(second->deferred);
+  turn();
+  EXPECT_EQ(take(), Events{"a"});
+}
+
+TEST_F(LoopTest, CallbacksWorkEndsInTheirTurn) {
+  WatchedPipe pipe(loop, [&] {
+    events.push_back("callback");
+    loop.at_end_of_turn(a.deferred);
+  });
+  pipe.make_readable();
+  turn();
+  EXPECT_EQ(take(), (Events{"callback", "a"}));
+}
+
+TEST_F(LoopTest, HooksAreAroundABlockingPoll) {
+  WatchedPipe pipe(loop, [&] { events.push_back("callback"); });
+  turn();
+  pipe.make_readable();
+  a.then = [&] { loop.at_end_of_turn(b.deferred); };
+  loop.at_end_of_turn(a.deferred);
+  loop.run(RunMode::kOnce);
+  EXPECT_EQ(take(), (Events{"a", "b", "before poll", "after poll", "callback"}));
+}
+
+TEST_F(LoopTest, HooksAreNotCalledWithoutBlocking) {
+  WatchedPipe pipe(loop, [&] { events.push_back("callback"); });
+  turn();
+  turn();
+  EXPECT_EQ(take(), Events());
+  loop.at_end_of_turn(a.deferred);
+  a.then = [&] { loop.at_next_turn(b.deferred); };
+  loop.run(RunMode::kOnce);  // the next turn's work waits: this one does not block
+  EXPECT_EQ(take(), Events{"a"});
+  pipe.make_readable();
+  turn();
+  EXPECT_EQ(take(), (Events{"b", "callback"}));
+}
+
+TEST_F(LoopTest, AfterPollComesOnceForSeveralCallbacks) {
+  WatchedPipe first(loop, [&] { events.push_back("callback"); });
+  WatchedPipe second(loop, [&] { events.push_back("callback"); });
+  turn();
+  first.make_readable();
+  second.make_readable();
+  loop.run(RunMode::kOnce);
+  EXPECT_EQ(take(), (Events{"before poll", "after poll", "callback", "callback"}));
+}
+
+TEST_F(LoopTest, AfterPollComesEvenIfNothingHappened) {
+  uv_timer_t timer;
+  uv_timer_init(loop.uv(), &timer);
+  uv_timer_start(
+      &timer, [](uv_timer_t*) {}, 1, 0);  // to end the poll, without a word to the loop
+  for (int i = 0; i < 10 && uv_is_active(reinterpret_cast<uv_handle_t*>(&timer)) != 0; ++i) {
+    loop.run(RunMode::kOnce);
+  }
+  EXPECT_EQ(take(), (Events{"before poll", "after poll"}));
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
+  turn();
+}
+
+TEST_F(LoopTest, SaysWhenAnotherLoopMustRunIt) {
+  int before = changes;
+  loop.at_end_of_turn(a.deferred);
+  EXPECT_EQ(changes, before + 1);
+  loop.at_end_of_turn(b.deferred);  // is seen with the first
+  EXPECT_EQ(changes, before + 1);
+  turn();
+  before = changes;
+  loop.at_next_turn(a.deferred);
+  EXPECT_EQ(changes, before + 1);
+  turn();
+}
+
+TEST_F(LoopTest, CountsTurns) {
+  EXPECT_FALSE(loop.in_turn());
+  std::uint64_t inside = 0;
+  a.then = [&] {
+    EXPECT_TRUE(loop.in_turn());
+    inside = loop.turn();
+  };
+  std::uint64_t before = loop.turn();
+  loop.at_end_of_turn(a.deferred);
+  turn();
+  EXPECT_EQ(inside, before + 1);
+  EXPECT_EQ(loop.turn(), before + 1);
+  EXPECT_FALSE(loop.in_turn());
+}
+
+TEST_F(LoopTest, KnowsTheTime) {
+  std::time_t before = std::time(nullptr);
+  turn();
+  std::time_t seen = loop.wall_seconds();
+  EXPECT_GE(seen, before);
+  EXPECT_LE(seen, std::time(nullptr));
+  EXPECT_GE(loop.backend_fd(), 0);
+}
+
+TEST(Loop, EndsWithHandlesAndWorkLeft) {
+  base::Ledger ledger;
+  Events events;
+  Work work(events, "work");
+  Work next(events, "next");
+  uv_idle_t idle;
+  {
+    Loop loop({}, ledger);
+    uv_idle_init(loop.uv(), &idle);
+    uv_idle_start(&idle, [](uv_idle_t*) {});
+    loop.at_end_of_turn(work.deferred);
+    loop.at_next_turn(next.deferred);
+    loop.forget(work.deferred);
+    loop.forget(next.deferred);
+  }
+  EXPECT_EQ(events, Events());
+}
+
+TEST(Loop, ErrorsAreAPhraseWithTheName) {
+  EXPECT_EQ(error_text(UV_ECONNRESET), "connection reset by peer (ECONNRESET)");
+}
+
+}  // namespace
+}  // namespace fasterapi::net
