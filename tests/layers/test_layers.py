@@ -5,7 +5,7 @@ held against the tables below. A new room, or a new third-party header, starts w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import pytest
@@ -71,18 +71,18 @@ def room_of(path: str) -> str | None:
     return room if room in BELOW or room == TESTING else None
 
 
-def fault(path: str, quoted: bool, header: str) -> str | None:
+def fault(path: str, quoted: bool, header: str, test_files: Container[str]) -> str | None:
     """What is wrong with one file's include of one header, or None."""
     room = room_of(path)
     if room is None:
         return "is in a folder that BELOW does not name"
-    is_test = path.endswith("_test.cc") or room == TESTING
+    is_test = path in test_files
     if quoted:
         other = room_of(header)
         if other is None:
             return "a quoted header is one of a room, named from the root of the tree"
-        if other == TESTING:
-            return None if is_test else "only tests may use the fakes"
+        if header in test_files or other == TESTING:
+            return None if is_test else "only tests may use what is made for tests"
         allowed = set(BELOW) - {"asgi"} if room == TESTING else {room} | closure(room)
         return None if other in allowed else f"the arrow from {room} to {other} turns back"
     if header.startswith(IN_TESTS):
@@ -90,32 +90,38 @@ def fault(path: str, quoted: bool, header: str) -> str | None:
     for prefix, places in THIRD_PARTY.items():
         if header.startswith(prefix):
             return None if places & {room, path} else f"belongs to {', '.join(sorted(places)) or 'no room'}"
-    if room in CODECS and not is_test and header in CLOCKS_AND_THREADS:
-        return "a codec sees no clock and no thread"
-    if header.startswith(SOCKETS):
-        return (
-            None
-            if room in SOCKET_ROOMS or is_test
-            else f"sockets belong to {', '.join(sorted(SOCKET_ROOMS))}"
-        )
-    if room in CODECS and not is_test and header.startswith(POSIX):
-        return "a codec makes no system call"
-    if "." not in header or header.startswith((*POSIX, *INTRINSICS)):
+    if not is_test:
+        if room in CODECS and header in CLOCKS_AND_THREADS:
+            return "a codec sees no clock and no thread"
+        if header.startswith(SOCKETS) and room not in SOCKET_ROOMS:
+            return f"sockets belong to {', '.join(sorted(SOCKET_ROOMS))}"
+        if room in CODECS and header.startswith(POSIX):
+            return "a codec makes no system call"
+    if "." not in header or header.startswith((*POSIX, *SOCKETS, *INTRINSICS)):
         return None
     return "is a third-party header that THIRD_PARTY does not name"
 
 
 def faults(root: Path) -> Iterator[str]:
     """Every wrong include below a tree's server/ and asgi/, as ``file: header: reason``."""
-    for folder in ("server", "asgi"):
-        for file in sorted((root / folder).rglob("*")):
-            if file.suffix not in {".h", ".cc", ".c", ".cpp", ".hpp"}:
-                continue
-            path = file.relative_to(root).as_posix()
-            for mark, header in INCLUDE.findall(file.read_text(encoding="utf-8")):
-                wrong = fault(path, mark == '"', header)
-                if wrong:
-                    yield f"{path}: {header}: {wrong}"
+    files = [file for folder in ("server", "asgi") for file in sorted((root / folder).rglob("*"))]
+    includes = {
+        file.relative_to(root).as_posix(): INCLUDE.findall(file.read_text(encoding="utf-8"))
+        for file in files
+        if file.suffix in {".h", ".cc", ".c", ".cpp", ".hpp"}
+    }
+    # A room's own helpers for its tests are headers that include GoogleTest.
+    test_files = {
+        path
+        for path, found in includes.items()
+        if path.endswith("_test.cc")
+        or room_of(path) == TESTING
+        or (path.endswith(".h") and any(header.startswith(IN_TESTS) for _, header in found))
+    }
+    for path, found in includes.items():
+        for mark, header in found:
+            if wrong := fault(path, mark == '"', header, test_files):
+                yield f"{path}: {header}: {wrong}"
 
 
 def test_every_include_follows_the_design() -> None:
@@ -171,8 +177,17 @@ RIGHT = [
 ]
 
 
+def test_a_helper_of_tests_is_for_tests(tmp_path: Path) -> None:
+    write(tmp_path, "server/http1/transcript.h", "#include <gtest/gtest.h>")
+    write(tmp_path, "server/http1/codec_test.cc", '#include "server/http1/transcript.h"')
+    assert list(faults(tmp_path)) == []
+    write(tmp_path, "server/http1/codec.cc", '#include "server/http1/transcript.h"')
+    [found] = faults(tmp_path)
+    assert found.startswith("server/http1/codec.cc: server/http1/transcript.h: only tests")
+
+
 def write(root: Path, path: str, line: str) -> None:
-    (root / path).parent.mkdir(parents=True)
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
     (root / path).write_text(f"// A file.\n#pragma once\n\n{line}\n\nint x;\n", encoding="utf-8")
 
 
