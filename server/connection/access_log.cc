@@ -1,7 +1,10 @@
 #include "server/connection/access_log.h"
 
+#include <limits.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "server/base/bytes.h"
@@ -45,8 +48,28 @@ void AccessLog::record(const net::Address& peer, const base::RequestHead& reques
 }
 
 void AccessLog::write_lines() {
-  [[maybe_unused]] ssize_t written = ::write(fd_, lines_.data(), lines_.size());
+  std::string told;
+  if (dropped_ > 0) {
+    told = "WARNING:  " + std::to_string(dropped_) + " access log lines were dropped\n";
+    if (write_piece(told)) dropped_ = 0;
+  }
+  std::string_view left = lines_;
+  while (!left.empty()) {
+    // As many whole lines as a pipe takes without blocking; a longer line goes alone.
+    std::size_t end = left.size() <= PIPE_BUF ? left.size() : left.rfind('\n', PIPE_BUF - 1) + 1;
+    if (end == 0) end = left.find('\n') + 1;
+    std::string_view piece = left.substr(0, end);
+    if (!write_piece(piece)) dropped_ += static_cast<std::size_t>(std::count(piece.begin(), piece.end(), '\n'));
+    left.remove_prefix(end);
+  }
   lines_.clear();
+}
+
+// poll(2): a pipe that is writable takes PIPE_BUF bytes at once.
+bool AccessLog::write_piece(std::string_view piece) {
+  pollfd ready{fd_, POLLOUT, 0};
+  if (::poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return false;
+  return ::write(fd_, piece.data(), piece.size()) == static_cast<ssize_t>(piece.size());
 }
 
 }  // namespace fasterapi::connection

@@ -23,8 +23,9 @@ class AccessLog {
  public:
   using Callback = std::function<void(const AccessRecord&)>;
 
-  // Lines of uvicorn's form to a file descriptor, which stays the caller's. Bytes that the
-  // descriptor does not take (full disk, closed or stuck pipe) are dropped: no request waits.
+  // Lines of uvicorn's form to a file descriptor, which stays the caller's. Lines that it does not
+  // take (full disk, closed pipe, a pipe that nobody empties) are dropped and counted: no request
+  // waits for the log. The count is told once the descriptor takes lines again.
   AccessLog(net::Loop& loop, int fd, std::string root_path);
   AccessLog(net::Loop& loop, Callback callback, std::string root_path);
   ~AccessLog();
@@ -33,6 +34,7 @@ class AccessLog {
 
  private:
   void write_lines();
+  bool write_piece(std::string_view piece);
 
   net::Loop& loop_;
   int fd_ = -1;
@@ -41,6 +43,7 @@ class AccessLog {
   std::string client_;
   std::string target_;
   std::string lines_;
+  std::size_t dropped_ = 0;
   net::Deferred flush_;
 };
 

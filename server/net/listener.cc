@@ -59,7 +59,9 @@ base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, int fd, int b
   failed = uv_listen(&handle->stream, backlog, [](uv_stream_t* stream, int status) {
     auto* self = static_cast<Handle*>(stream->data);
     static_cast<Loop*>(stream->loop->data)->enter();
-    if (self->owner != nullptr) self->owner->on_connection(status);
+    contain([&] {
+      if (self->owner != nullptr) self->owner->on_connection(status);
+    });
   });
   if (failed != 0) return system_failure(-failed, "listen");
   loop.changed();

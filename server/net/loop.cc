@@ -97,7 +97,8 @@ void Loop::run_list(std::vector<Deferred*>& list) {
     Deferred* work = running_[i];
     if (work == nullptr) continue;  // forgotten meanwhile
     work->queued = false;
-    work->run(work->self);
+    // Work that runs out of memory is given up; the others' must not be.
+    contain([work] { work->run(work->self); });
   }
   running_.clear();
 }

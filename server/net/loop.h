@@ -100,6 +100,18 @@ class Loop {
   bool may_block_ = false;
 };
 
+// Runs the body of a libuv callback; what it throws (out of memory) does not cross libuv's C
+// frames. False when it threw.
+template <class Body>
+bool contain(Body&& body) noexcept {
+  try {
+    body();
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 // uv_strerror and the number as a phrase for logs: "connection reset by peer (ECONNRESET)".
 std::string error_text(int uv_error);
 

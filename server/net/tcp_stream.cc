@@ -52,11 +52,11 @@ struct TcpStream::Handle {
   int init(uv_loop_t* loop) {
     return family == Address::Family::kUnix ? uv_pipe_init(loop, &pipe, 0) : uv_tcp_init(loop, &tcp);
   }
-  void close() {
-    uv_close(&any, [](uv_handle_t* handle) {
-      static_cast<Loop*>(handle->loop->data)->enter();
-      delete static_cast<Handle*>(handle->data);
-    });
+  void close() { uv_close(&any, &on_close); }
+  // The bytes in flight may be Python's to release.
+  static void on_close(uv_handle_t* handle) {
+    static_cast<Loop*>(handle->loop->data)->enter();
+    delete static_cast<Handle*>(handle->data);
   }
 };
 
@@ -101,18 +101,18 @@ void TcpStream::read_start() {
         TcpStream* self = static_cast<Handle*>(stream->data)->owner;
         if (self == nullptr || count == 0) return;
         self->loop_.enter();
-        if (count > 0) {
-          self->sink_->on_bytes({buffer->base, static_cast<std::size_t>(count)});
-        } else if (count == UV_EOF) {
-          self->read_stop();
-          self->sink_->on_end();
-        } else {
-          self->fail_later(static_cast<int>(count));
-        }
+        if (!contain([&] { self->on_read(count, buffer->base); })) self->fail_later(UV_ENOMEM);
       });
   if (failed != 0) return fail_later(failed);
   reading_ = true;
   loop_.changed();
+}
+
+void TcpStream::on_read(long count, const char* bytes) {
+  if (count > 0) return sink_->on_bytes({bytes, static_cast<std::size_t>(count)});
+  read_stop();
+  if (count == UV_EOF) return sink_->on_end();
+  fail_later(static_cast<int>(count));
 }
 
 void TcpStream::read_stop() {
@@ -155,7 +155,8 @@ void TcpStream::write_later() {
                         static_cast<unsigned>(count), [](uv_write_t* request, int status) {
                           auto* handle = static_cast<Handle*>(request->handle->data);
                           static_cast<Loop*>(request->handle->loop->data)->enter();
-                          if (handle->owner != nullptr) handle->owner->on_written(status);
+                          if (handle->owner == nullptr) return;
+                          if (!contain([&] { handle->owner->on_written(status); })) handle->owner->fail_later(UV_ENOMEM);
                         });
   if (failed != 0) return fail_later(failed);
   writing_ = true;
@@ -191,7 +192,7 @@ void TcpStream::reset() {
   reading_ = writing_ = false;
   // uv_tcp_close_reset refuses after uv_shutdown; a plain close has to do then.
   if (handle->family == Address::Family::kInet && !shutdown_wanted_ &&
-      uv_tcp_close_reset(&handle->tcp, [](uv_handle_t* closed) { delete static_cast<Handle*>(closed->data); }) == 0) {
+      uv_tcp_close_reset(&handle->tcp, &Handle::on_close) == 0) {
     return;
   }
   handle->close();

@@ -34,6 +34,7 @@ class TcpStream final : public Stream {
   TcpStream(Loop& loop, Handle* handle);
   bool write_now(base::Output& output);
   void write_later();
+  void on_read(long count, const char* bytes);
   void on_written(int status);
   void fail_later(int uv_error);
 

@@ -36,7 +36,7 @@ void TimerWheel::link(Deadline& deadline, std::chrono::milliseconds from_now) {
         [](uv_timer_t* timer) {
           auto* wheel = static_cast<TimerWheel*>(timer->data);
           wheel->loop_.enter();
-          wheel->advance(wheel->loop_.now_ms());
+          contain([wheel] { wheel->advance(wheel->loop_.now_ms()); });
         },
         kTickMs, kTickMs);
     loop_.changed();
