@@ -12,6 +12,7 @@ namespace {
 using base::Header;
 using base::Version;
 
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): in the order of reading
 struct Refused {
   const char* section;
   Version version;

@@ -14,7 +14,6 @@ namespace fasterapi::http1 {
 namespace {
 
 using base::Failure;
-using base::Header;
 using base::Last;
 using base::Result;
 
