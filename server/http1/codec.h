@@ -50,14 +50,14 @@ class Codec {
   bool finish();
   // The next request may be parsed: call receive({}) afterwards when has_rest().
   void resume();
-  bool has_rest() const;           // unparsed bytes are kept
+  bool has_rest() const;  // unparsed bytes are kept
   std::size_t rest_size() const;
-  std::string take_rest();         // gives those bytes to the next protocol
+  std::string take_rest();  // gives those bytes to the next protocol
 
   // Of the request in hand (after its Head event).
   const base::RequestHead& head() const;
-  bool in_head() const;            // some bytes of a head have come, but not all
-  bool request_complete() const;   // End was seen
+  bool in_head() const;                  // some bytes of a head have come, but not all
+  bool request_complete() const;         // End was seen
   const base::Failure& failure() const;  // after a Failure event
 
   // Writes "100 Continue" once, if the request expects it, no final head was sent and nothing of
