@@ -137,7 +137,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(300)
 def test_the_wheel_holds_the_package_and_one_module(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
@@ -147,7 +147,7 @@ def test_the_wheel_holds_the_package_and_one_module(wheel: Path) -> None:
     assert not any(name.startswith(("tests/", "build/", "bin/", "lib/")) for name in names)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(300)
 def test_the_wheel_serves(wheel: Path, environment: Path, tmp_path: Path) -> None:
     env = clean_environment()
     run(environment / "bin" / "pip", "install", "--quiet", wheel, env=env)
