@@ -41,6 +41,8 @@ Scheduler::Scheduler(PyObject* self, Module& module)
     : self_(self), module_(module), handles_(std::make_unique<Handles>()) {
   net::LoopHooks hooks;
   hooks.owner = this;
+  // What was put off to the end of the turn may have scheduled callbacks.
+  hooks.has_work = [](void* owner) { return !static_cast<Scheduler*>(owner)->ready_.empty(); };
   hooks.before_poll = [](void* owner) { static_cast<Scheduler*>(owner)->released_ = PyEval_SaveThread(); };
   hooks.after_poll = [](void* owner) {
     PyEval_RestoreThread(std::exchange(static_cast<Scheduler*>(owner)->released_, nullptr));

@@ -131,8 +131,14 @@ void Http1Connection::refuse(const base::Failure& failure) {
 
 // --- From the application's side -----------------------------------------------------------
 
-void Http1Connection::detach() {
+// From here on the rest of the request's body is nobody's.
+void Http1Connection::let_go() {
   sink_ = nullptr;
+  discarded_ += std::exchange(unread_, 0);
+}
+
+void Http1Connection::detach() {
+  let_go();
   if (codec_.response_complete()) return;
   aborted_ = true;
   changed();
@@ -170,7 +176,7 @@ base::Result<void> Http1Connection::write_body(Bytes bytes, base::Last last) {
   base::Result<void> result = codec_.send_body(std::move(bytes), last);
   if (!result) return result;
   if (last == base::Last::kYes) {
-    sink_ = nullptr;
+    let_go();
   } else if (queued() >= server_.settings().write_high_water) {
     stream_->flush(codec_.output());
     waiting_ = queued() >= server_.settings().write_high_water;
@@ -221,7 +227,8 @@ void Http1Connection::advance() {
       in_request_ = false;
       return;
     }
-    if (queued() >= settings.write_high_water) return;
+    if (queued() >= settings.write_high_water) stream_->flush(codec_.output());
+    if (queued() >= settings.write_high_water) return;  // goes on when that has drained
     if (requests_this_turn_ >= settings.max_requests_per_turn && codec_.has_rest()) {
       server_.loop().at_next_turn(proceed_);
       return;

@@ -55,6 +55,7 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   void begin_request();
   void deliver_body(std::string_view bytes);
   void refuse(const base::Failure& failure);
+  void let_go();
   template <class Bytes>
   base::Result<void> write_body(Bytes bytes, base::Last last);
 

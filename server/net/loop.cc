@@ -17,7 +17,7 @@ constexpr std::size_t kReadBuffer = 64 * 1024;
 struct Loop::Handles {
   uv_prepare_t prepare;
   uv_check_t check;
-  uv_idle_t idle;  // active while there is work for the next turn: the poll must not block
+  uv_idle_t idle;  // active while there is work that must not wait for the poll
 };
 
 Loop::Loop(LoopHooks hooks, base::Ledger& ledger)
@@ -68,12 +68,14 @@ void Loop::run(RunMode mode) {
 }
 
 void Loop::before_poll() {
-  if (!next_turn_.empty()) {
-    // What puts itself off again waits for the turn after this one.
-    uv_idle_stop(&handles_->idle);
-    run_list(next_turn_);
-  }
+  if (!next_turn_.empty()) run_list(next_turn_);  // what puts itself off again waits for the turn after this one
   end_turn();
+  bool busy = !next_turn_.empty() || (hooks_.has_work != nullptr && hooks_.has_work(hooks_.owner));
+  if (busy) {
+    uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
+    return;
+  }
+  uv_idle_stop(&handles_->idle);
   if (may_block_ && hooks_.before_poll != nullptr && uv_backend_timeout(uv_.get()) != 0) {
     polling_ = true;
     hooks_.before_poll(hooks_.owner);
@@ -114,10 +116,7 @@ void Loop::at_next_turn(Deferred& work) {
   if (work.queued) return;
   work.queued = true;
   next_turn_.push_back(&work);
-  if (next_turn_.size() == 1) {
-    uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
-    changed();
-  }
+  if (next_turn_.size() == 1) changed();
 }
 
 void Loop::forget(Deferred& work) {

@@ -31,6 +31,7 @@ struct Deferred {
 // What the loop's owner does around the blocking poll.
 struct LoopHooks {
   void* owner = nullptr;
+  bool (*has_work)(void* owner) = nullptr;     // the poll must not block
   void (*before_poll)(void* owner) = nullptr;  // the thread is about to block
   void (*after_poll)(void* owner) = nullptr;   // once for each before_poll, before any callback's work
   void (*changed)(void* owner) = nullptr;      // something was changed that libuv sees when it polls next
