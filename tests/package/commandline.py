@@ -17,7 +17,7 @@ import fasterapi
 
 LIMIT = 20.0
 RUNNING = re.compile(r"FasterAPI running on (?P<place>\S+)")
-PACKAGE = Path(fasterapi.__file__).resolve().parents[1]
+PACKAGE = Path(fasterapi.__file__).absolute().parents[1]
 
 HELLO = """
 async def app(scope, receive, send):
@@ -38,6 +38,7 @@ class Process:
     def __init__(self, command: list[str], cwd: Path, env: dict[str, str], **popen: object) -> None:
         self.out: list[str] = []
         self.err: list[str] = []
+        self.cwd = cwd
         self._changed = threading.Condition()
         self._open = 2
         self.process = subprocess.Popen(
