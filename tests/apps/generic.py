@@ -199,5 +199,6 @@ async def raises(scope: Scope, receive: Receive, send: Send) -> None:
         "BaseException": BaseException,
         "CancelledError": asyncio.CancelledError,
         "StopIteration": StopIteration,
+        "ValueError": ValueError,
     }
     raise kinds[argument(scope)]("deliberate")

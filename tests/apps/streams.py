@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from support.probe import say
+from support.probe import block, say
 
-from apps.registry import Receive, Scope, Send, argument, body, reply, scenario, start, tag_of
+from apps.registry import Receive, Scope, Send, argument, body, outcome, reply, scenario, start, tag_of
 
 BLOCK = b"s" * 65536
 
@@ -39,6 +39,20 @@ async def _flood(scope: Scope, send: Send, headers: list[tuple[bytes, bytes]]) -
     except OSError as raised:
         error = type(raised).__name__
     say("flood_ended", tag, taken=taken, error=error)
+
+
+@scenario
+async def stands_still(scope: Scope, receive: Receive, send: Send) -> None:
+    """Lets nobody else run until the gate ``<tag>.go`` opens; then answers ``<argument>`` bytes."""
+    tag = tag_of(scope)
+    say("called", tag)
+    block(f"{tag}.go")
+    error = None
+    try:
+        await reply(send, bytes(int(argument(scope))))
+    except Exception as raised:
+        error = raised
+    say("answered", tag, error=outcome(error))
 
 
 TAKEN: dict[str, int] = {}

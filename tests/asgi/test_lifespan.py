@@ -7,7 +7,8 @@ import signal
 import socket
 
 import pytest
-from support.wire import Connection, Truncated
+from support.measure import push_until_blocked
+from support.wire import TIMEOUT, Connection, Truncated, request_bytes
 
 CLEAN = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 
@@ -171,6 +172,26 @@ def test_L10e_idle_keep_alive_connection_does_not_hold_the_server(serve):
         idle.expect_end()
         untouched.expect_end()
     assert len(server.probe.seen("shutdown")) == 1
+
+
+@pytest.mark.parametrize("client", ["stays", "closes", "resets"])
+def test_L10e_answered_upload_does_not_hold_the_server(serve, tag, client):
+    """The application has answered without reading the body; nothing is left to be waited for."""
+    server = serve("apps.scenarios:app")
+    with server.connect() as connection:
+        head = [("Content-Length", str(64 << 20))]
+        connection.send(request_bytes("POST", f"/never_reads?{tag}", head))
+        server.probe.expect("called", tag)
+        push_until_blocked(connection.socket, bytes(1 << 20), 64 << 20, quiet=0.3)
+        server.probe.open(f"{tag}.go")
+        connection.socket.settimeout(TIMEOUT)
+        assert connection.response().body == b"never read"
+        if client == "closes":
+            connection.close()
+        elif client == "resets":
+            connection.reset()
+        server.signal(signal.SIGTERM)
+        assert server.wait() in CLEAN
 
 
 def test_L11_lifespan_that_returns_after_startup_complete(serve):

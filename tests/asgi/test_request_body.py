@@ -286,6 +286,25 @@ def test_H59_upload_back_pressure(server, tag):
         assert connection.response().body == str(size).encode()
 
 
+def test_H58b_rest_of_a_blocked_upload_is_drained_or_refused(server, tag):
+    """The client has been stopped, then answered: it must not wait for ever to send what it announced."""
+    size = 64 * MB
+    with server.connect() as connection:
+        connection.send(request_bytes("POST", f"/never_reads?{tag}", [("Content-Length", str(size))]))
+        server.probe.expect("called", tag)
+        taken = push_until_blocked(connection.socket, bytes(MB), size, quiet=0.3)
+        server.probe.open(f"{tag}.go")
+        connection.socket.settimeout(TIMEOUT)
+        assert connection.response().body == b"never read"
+        try:
+            connection.send(bytes(size - taken))
+        except TimeoutError:
+            raise Silence("the server neither takes the rest of the body nor closes") from None
+        except OSError:
+            return
+        next_is_right_or_closed(connection)
+
+
 def expecting(target, *headers):
     return request_bytes("POST", target, [("Expect", "100-continue"), *headers])
 

@@ -95,3 +95,8 @@ def failed_or_closed(connection: Connection) -> int | None:
     response = whole_or_nothing(connection)
     assert response is None or response.status >= 500, response
     return response and response.status
+
+
+def still_serves_path(server: ServerProcess, path: str) -> None:
+    """The same for an application other than ``apps.scenarios``."""
+    assert server.get(path).status == 200

@@ -28,6 +28,7 @@ class _Line:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = threading.Lock()
+        self.any_opened = threading.Condition(self.lock)
         self.opened: set[str] = set()
         self.waiting: dict[str, list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]]] = {}
         self.socket = socket.create_connection(("127.0.0.1", int(os.environ[PORT])))
@@ -45,6 +46,7 @@ class _Line:
     def _open(self, name: str) -> None:
         with self.lock:
             self.opened.add(name)
+            self.any_opened.notify_all()
             waiting = self.waiting.pop(name, [])
         for loop, future in waiting:
             loop.call_soon_threadsafe(_finish, future)
@@ -87,6 +89,15 @@ async def gate(name: str) -> None:
             return
         line.waiting.setdefault(name, []).append((loop, future))
     await asyncio.wait_for(future, GATE_LIMIT)
+
+
+def block(name: str) -> None:
+    """The same, and the event loop stands still meanwhile."""
+    line = _current()
+    if line is not None:
+        with line.any_opened:
+            if not line.any_opened.wait_for(lambda: name in line.opened, GATE_LIMIT):
+                raise TimeoutError(name)
 
 
 def _report_live_objects() -> None:
