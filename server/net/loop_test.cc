@@ -52,13 +52,17 @@ class LoopTest : public testing::Test {
   Events take() { return std::exchange(events, {}); }
 
   static LoopHooks hooks(LoopTest* self) {
-    return {self, [](void* owner) { static_cast<LoopTest*>(owner)->events.push_back("before poll"); },
-            [](void* owner) { static_cast<LoopTest*>(owner)->events.push_back("after poll"); },
-            [](void* owner) { ++static_cast<LoopTest*>(owner)->changes; }};
+    return {
+        .owner = self,
+        .has_work = [](void* owner) { return static_cast<LoopTest*>(owner)->has_work; },
+        .before_poll = [](void* owner) { static_cast<LoopTest*>(owner)->events.push_back("before poll"); },
+        .after_poll = [](void* owner) { static_cast<LoopTest*>(owner)->events.push_back("after poll"); },
+        .changed = [](void* owner) { ++static_cast<LoopTest*>(owner)->changes; }};
   }
 
   Events events;
   int changes = 0;
+  bool has_work = false;
   base::Ledger ledger;
   Loop loop{hooks(this), ledger};
   Work a{events, "a"};
@@ -151,8 +155,21 @@ TEST_F(LoopTest, WorkForTheNextTurnRunsOnceInEach) {
 
 TEST_F(LoopTest, WorkForTheNextTurnLeadsToItAtOnce) {
   EXPECT_EQ(loop.backend_timeout(), -1);
-  loop.at_next_turn(a.deferred);
+  a.then = [&] { loop.at_next_turn(b.deferred); };
+  loop.at_end_of_turn(a.deferred);
+  loop.run(RunMode::kOnce);  // would wait for ever
+  EXPECT_EQ(take(), Events{"a"});
   EXPECT_EQ(loop.backend_timeout(), 0);
+  turn();
+  EXPECT_EQ(take(), Events{"b"});
+  EXPECT_EQ(loop.backend_timeout(), -1);
+}
+
+TEST_F(LoopTest, TheOwnersWorkKeepsItFromBlocking) {
+  has_work = true;
+  loop.run(RunMode::kOnce);
+  EXPECT_EQ(take(), Events());
+  has_work = false;
   turn();
   EXPECT_EQ(loop.backend_timeout(), -1);
 }

@@ -73,7 +73,7 @@ class TcpStreamTest : public ::testing::Test {
       if (condition()) return true;
       loop.run(RunMode::kNoWait);
     }
-    return condition();
+    return false;
   }
   // Enough turns for whatever could still come.
   void settle() {
@@ -111,7 +111,7 @@ class TcpStreamTest : public ::testing::Test {
 
   base::Ledger ledger;
   int changes = 0;
-  Loop loop{{this, nullptr, nullptr, [](void* self) { ++static_cast<TcpStreamTest*>(self)->changes; }},
+  Loop loop{{.owner = this, .changed = [](void* self) { ++static_cast<TcpStreamTest*>(self)->changes; }},
             ledger};
   Endpoint endpoint = Endpoint::loopback();
   RecordingSink sink;

@@ -54,7 +54,7 @@ class TimerTest : public testing::Test {
 
   base::Ledger ledger;
   int changes = 0;
-  Loop loop{{this, nullptr, nullptr, [](void* self) { ++static_cast<TimerTest*>(self)->changes; }}, ledger};
+  Loop loop{{.owner = this, .changed = [](void* self) { ++static_cast<TimerTest*>(self)->changes; }}, ledger};
 
  private:
   std::uint64_t now_ = 0;

@@ -10,13 +10,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace fasterapi::testing {
 
@@ -96,8 +96,8 @@ class SocketPeer {
     return sent < 0 ? 0 : static_cast<std::size_t>(sent);
   }
   // Appends what has come to received; false when nothing has.
-  bool receive(std::size_t most = 1 << 20) {
-    std::vector<char> buffer(most);
+  bool receive() {
+    std::array<char, 64 * 1024> buffer;  // not initialized: this is called very often
     ssize_t count = ::recv(fd_, buffer.data(), buffer.size(), 0);
     if (count > 0) received.append(buffer.data(), static_cast<std::size_t>(count));
     if (count == 0) ended = true;

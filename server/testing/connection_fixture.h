@@ -1,0 +1,90 @@
+// What every test of a connection needs: a loop that is never waited on, a server, fake peers.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/base/ledger.h"
+#include "server/base/log.h"
+#include "server/base/settings.h"
+#include "server/connection/server.h"
+#include "server/net/loop.h"
+#include "server/net/timer.h"
+#include "server/testing/fake_clock.h"
+#include "server/testing/fake_stream.h"
+#include "server/testing/recording_handler.h"
+
+namespace fasterapi::testing {
+
+class ConnectionFixture : public ::testing::Test {
+ protected:
+  ConnectionFixture() {
+    settings.date_header = false;  // so that tests can name every byte of an answer
+    settings.server_header = false;
+    alive_.arm(std::chrono::hours(24 * 365));
+  }
+
+  void TearDown() override {
+    server_.reset();
+    turn();
+    for (base::Kind kind : {base::Kind::kServer, base::Kind::kConnection}) EXPECT_EQ(ledger.count(kind), 0u);
+    for (std::size_t i = 0; i < handler.size(); ++i) EXPECT_FALSE(handler[i].alive()) << "request " << i;
+  }
+
+  // Made by its first use: settings and access_log are set before.
+  connection::Server& server() {
+    if (server_ == nullptr) {
+      server_ = std::make_unique<connection::Server>(loop, settings, handler, log, std::move(access_log),
+                                                     [this] { ++changes; });
+    }
+    return *server_;
+  }
+
+  FakePeer& connect(Feed feed = Feed::kWhole) {
+    peers_.push_back(std::make_unique<FakePeer>());
+    peers_.back()->feed = feed;
+    server().serve(peers_.back()->stream());
+    return *peers_.back();
+  }
+
+  // Work that was put off is done; nothing is waited for.
+  void turn() { loop.run(net::RunMode::kNoWait); }
+
+  static std::string ok(std::string_view body) {
+    return "HTTP/1.1 200 OK\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n" +
+           std::string(body);
+  }
+  static std::string ok_and_close(std::string_view body) {
+    return "HTTP/1.1 200 OK\r\ncontent-length: " + std::to_string(body.size()) +
+           "\r\nconnection: close\r\n\r\n" + std::string(body);
+  }
+  static std::string error(int status, std::string_view phrase) {
+    return "HTTP/1.1 " + std::to_string(status) + " " + std::string(phrase) +
+           "\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: " + std::to_string(phrase.size()) +
+           "\r\nconnection: close\r\n\r\n" + std::string(phrase);
+  }
+
+  base::Ledger ledger;
+  net::Loop loop{{}, ledger};
+  FakeClock clock{loop};
+  base::Settings settings;
+  RecordingHandler handler;
+  std::vector<std::string> logged;
+  base::Log log{base::LogLevel::kTrace,
+                [this](base::LogLevel, std::string_view message) { logged.emplace_back(message); }};
+  std::unique_ptr<connection::AccessLog> access_log;
+  int changes = 0;
+
+ private:
+  // libuv does not run a loop in which nothing is active.
+  net::Deadline alive_{loop.wheel(), [](void*) {}, nullptr};
+  std::vector<std::unique_ptr<FakePeer>> peers_;
+  std::unique_ptr<connection::Server> server_;
+};
+
+}  // namespace fasterapi::testing

@@ -1,0 +1,114 @@
+// A connection::Handler that writes down what it is told of each request, and answers when and how
+// the test says.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "server/connection/exchange.h"
+#include "server/connection/handler.h"
+
+namespace fasterapi::testing {
+
+// One request: what came of it, and the test's means to answer.
+class RecordedExchange final : public connection::ExchangeSink {
+ public:
+  RecordedExchange(connection::Exchange& exchange, const base::RequestHead& head)
+      : exchange_(&exchange), method(head.method), target(head.target), version(head.version) {
+    for (const base::Header& header : head.headers) headers.emplace_back(header.name, header.value);
+    exchange.attach(*this);
+  }
+
+  void on_body(std::string_view bytes) override {
+    EXPECT_FALSE(bytes.empty());
+    EXPECT_TRUE(alive() && !ended);
+    body.append(bytes);
+    if (takes_body) exchange_->body_taken(bytes.size());
+  }
+  void on_body_end() override {
+    EXPECT_TRUE(alive() && !ended);
+    ended = true;
+  }
+  void on_writable() override {
+    EXPECT_TRUE(alive());
+    EXPECT_TRUE(exchange_->writable());
+    ++writables;
+    if (when_writable) when_writable();
+  }
+  void on_disconnect() override {
+    EXPECT_TRUE(alive());
+    ++disconnects;
+  }
+  void on_cut() override {
+    EXPECT_TRUE(alive()) << "cut after the link had ended";
+    exchange_ = nullptr;
+    ++cuts;
+    if (when_cut) when_cut();
+  }
+
+  bool alive() const { return exchange_ != nullptr; }
+  connection::Exchange& exchange() { return *exchange_; }
+
+  base::Result<void> start(int status, std::vector<base::Header> fields = {}) {
+    return exchange_->start({status, fields});
+  }
+  // string_view or Slice.
+  template <class Bytes>
+  base::Result<void> send(Bytes bytes, base::Last last) {
+    base::Result<void> result = exchange_->body(std::move(bytes), last);
+    if (result && last == base::Last::kYes) exchange_ = nullptr;
+    return result;
+  }
+  // A whole answer with its content-length.
+  void answer(std::string_view text, int status = 200) {
+    std::string length = std::to_string(text.size());
+    ASSERT_TRUE(start(status, {{"content-length", length}}));
+    ASSERT_TRUE(send(text, base::Last::kYes));
+  }
+  void take(std::size_t count) { exchange_->body_taken(count); }
+  void detach() { std::exchange(exchange_, nullptr)->detach(); }
+
+ private:
+  connection::Exchange* exchange_;  // null once the link is cut, by whomever
+
+ public:
+  std::string method;
+  std::string target;
+  base::Version version;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  bool ended = false;      // the body's end has come
+  bool takes_body = true;  // body bytes are taken as they come
+  int writables = 0;
+  int disconnects = 0;
+  int cuts = 0;
+  std::function<void()> when_writable;
+  std::function<void()> when_cut;
+};
+
+class RecordingHandler final : public connection::Handler {
+ public:
+  void on_exchange(connection::Exchange& exchange, const base::RequestHead& head) override {
+    exchanges_.push_back(std::make_unique<RecordedExchange>(exchange, head));
+    if (on_request) on_request(*exchanges_.back());
+  }
+
+  // Called inside on_exchange; without it requests wait for the test.
+  std::function<void(RecordedExchange&)> on_request;
+
+  std::size_t size() const { return exchanges_.size(); }
+  RecordedExchange& operator[](std::size_t index) { return *exchanges_.at(index); }
+  RecordedExchange& last() { return *exchanges_.back(); }
+
+ private:
+  std::vector<std::unique_ptr<RecordedExchange>> exchanges_;
+};
+
+}  // namespace fasterapi::testing
