@@ -76,7 +76,7 @@ class Lifespan:
             self.logger.info("Application shutdown complete.")
 
     def cancel(self) -> None:
-        """Cancels a start-up that is not wanted any more; ``startup`` then returns without a word."""
+        """Cancels an application that is not wanted any more; ``startup`` then returns without a word."""
         if self._task is not None and not self._task.done():
             self._cancelled = True
             self._task.cancel()

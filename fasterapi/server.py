@@ -145,10 +145,11 @@ class Server:
         self._task = asyncio.current_task()
         self._changed = asyncio.Event()
         self.started = False
+        if not self.config.loaded:
+            self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        in_order = False
         try:
-            if not self.config.loaded:
-                self.config.load()
-            self.lifespan = self.config.lifespan_class(self.config)
             _log_process("Started server process [%d]")
             await self.startup(sockets=sockets)
             if self.started:
@@ -156,8 +157,11 @@ class Server:
                     await self.main_loop()
                 await self.shutdown(sockets=sockets)
                 _log_process("Finished server process [%d]")
+            in_order = not self.force_exit
         finally:
             self._release()
+            if not in_order:
+                self.lifespan.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts the application, then listens. Leaves ``started`` false if a signal came in between."""

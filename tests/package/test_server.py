@@ -198,14 +198,17 @@ def test_serve_in_a_running_loop(loop: str) -> None:
     run_in(loop, main())
 
 
-def test_cancelled_serve_lets_go_of_its_socket() -> None:
+def test_cancelled_serve_lets_go_of_its_socket_and_its_application() -> None:
     async def main() -> int:
         server = Server(Config(app, port=0))
         task = asyncio.ensure_future(server.serve())
         port = await started(server, task)
+        lifespan = {each for each in asyncio.all_tasks() if each.get_name() == "lifespan"}
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        await asyncio.wait(lifespan, timeout=LIMIT)
+        assert lifespan.pop().cancelled()
         return port
 
     port = run_in("auto", main())
