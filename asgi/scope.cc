@@ -12,6 +12,19 @@ namespace {
 constexpr std::size_t kMaxHeaderNames = 512;
 constexpr std::size_t kMaxNameLength = 64;
 
+// Paths and values longer than this are not worth remembering.
+constexpr std::size_t kMaxRemembered = 192;
+
+// Headers whose value many requests share and that carry no secret of a client.
+constexpr std::string_view kSharedHeaders[] = {
+    "accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-type", "host",
+    "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site",
+    "upgrade-insecure-requests", "user-agent"};
+
+bool is_shared(std::string_view name) {
+  return std::find(std::begin(kSharedHeaders), std::end(kSharedHeaders), name) != std::end(kSharedHeaders);
+}
+
 // The (host, port) pairs of a connection, made once for all of its requests.
 class Addresses final : public connection::Annotation {
  public:
@@ -39,17 +52,18 @@ bool ScopeBuilder::prepare(std::string root_path, PyObject* state) {
   root_path_ = std::move(root_path);
   state_ = Ref::share(state == Py_None ? nullptr : state);
   const Names& names = module_.names;
-  asgi_ = Ref::steal(Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.5"));
+  version_ = to_str("3.0");
+  spec_version_ = to_str("2.5");
   prototype_ = Ref::steal(PyDict_New());
   Ref root = to_str(root_path_);
-  if (!asgi_ || !prototype_ || !root) return false;
+  if (!version_ || !spec_version_ || !prototype_ || !root) return false;
   PyObject* scope = prototype_.get();
   auto share = [](PyObject* object) { return Ref::share(object); };
   // Every key of a finished scope, so that filling in a copy never makes it grow.
-  return put(scope, names.type, share(names.http)) && put(scope, names.asgi, asgi_) &&
+  return put(scope, names.type, share(names.http)) && put(scope, names.asgi, share(Py_None)) &&
          put(scope, names.http_version, share(names.http_1_1)) && put(scope, names.server, share(Py_None)) &&
          put(scope, names.client, share(Py_None)) && put(scope, names.scheme, share(names.http)) &&
-         put(scope, names.method, share(Py_None)) && put(scope, names.root_path, root) &&
+         put(scope, names.method, method("GET")) && put(scope, names.root_path, root) &&
          put(scope, names.path, share(Py_None)) && put(scope, names.raw_path, share(Py_None)) &&
          put(scope, names.query_string, module_.empty_bytes) && put(scope, names.headers, share(Py_None)) &&
          (!state_ || put(scope, names.state, share(Py_None)));
@@ -60,7 +74,7 @@ Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origi
   Ref scope = Ref::steal(PyDict_Copy(prototype_.get()));
   if (!scope) return Ref();
   PyObject* dict = scope.get();
-  if (!put(dict, names.asgi, Ref::steal(PyDict_Copy(asgi_.get()))) || !put(dict, names.method, method(head.method)) ||
+  if (!put_asgi(dict) || (head.method != "GET" && !put(dict, names.method, method(head.method))) ||
       !put_target(dict, head) || !put_addresses(dict, origin) || !put(dict, names.headers, headers(head))) {
     return Ref();
   }
@@ -73,22 +87,42 @@ Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origi
   return scope;
 }
 
-bool ScopeBuilder::put_target(PyObject* scope, const base::RequestHead& head) {
+// scope["asgi"] is given to many requests, and made anew once an application has changed it.
+bool ScopeBuilder::put_asgi(PyObject* scope) {
   const Names& names = module_.names;
+  bool intact = asgi_ && PyDict_GET_SIZE(asgi_.get()) == 2 &&
+                PyDict_GetItemWithError(asgi_.get(), names.version) == version_.get() &&
+                PyDict_GetItemWithError(asgi_.get(), names.spec_version) == spec_version_.get();
+  if (!intact) {
+    asgi_ = Ref::steal(PyDict_New());
+    if (!asgi_ || !put(asgi_.get(), names.version, version_) || !put(asgi_.get(), names.spec_version, spec_version_)) {
+      return false;
+    }
+  }
+  return put(scope, names.asgi, asgi_);
+}
+
+bool ScopeBuilder::put_target(PyObject* scope, const base::RequestHead& head) {
   base::Result<base::Target> target = base::split_target(head.method, head.target);
   if (!target) {
     PyErr_SetString(PyExc_ValueError, target.failure().reason.c_str());
     return false;
   }
-  std::string_view raw = target->path;
-  Ref raw_path;
-  if (root_path_.empty()) {
-    raw_path = to_bytes(raw);
-  } else {
-    raw_path = to_bytes(std::string(root_path_).append(raw));
+  if (!put_path(scope, target->path)) return false;
+  return target->query.empty() || put(scope, module_.names.query_string, to_bytes(target->query));
+}
+
+bool ScopeBuilder::put_path(PyObject* scope, std::string_view raw) {
+  const Names& names = module_.names;
+  auto& recent = paths_.slot(raw);
+  if (recent.second && recent.key == raw) {
+    return put(scope, names.path, recent.first) && put(scope, names.raw_path, recent.second);
   }
-  if (!put(scope, names.raw_path, raw_path) || !put(scope, names.path, path(raw))) return false;
-  return target->query.empty() || put(scope, names.query_string, to_bytes(target->query));
+  Ref decoded = path(raw);
+  Ref bytes = root_path_.empty() ? to_bytes(raw) : to_bytes(std::string(root_path_).append(raw));
+  if (!put(scope, names.path, decoded) || !put(scope, names.raw_path, bytes)) return false;
+  if (raw.size() <= kMaxRemembered) recent = {std::string(raw), std::move(decoded), std::move(bytes)};
+  return true;
 }
 
 // Percent-decoded, then read as UTF-8 with U+FFFD for what is none (ASGI: path is a str).
@@ -132,16 +166,29 @@ Ref ScopeBuilder::header_name(std::string_view name) {
   return bytes;
 }
 
+// A (name, value) pair of bytes.
+Ref ScopeBuilder::header(const base::Header& header) {
+  auto& recent = headers_.slot(header.value);
+  bool known = recent.first && recent.key.size() == header.name.size() + 1 + header.value.size() &&
+               recent.key.starts_with(header.name) && recent.key[header.name.size()] == '\0' &&
+               recent.key.ends_with(header.value);
+  if (known) return recent.first;
+  Ref name = header_name(header.name);
+  Ref value = to_bytes(header.value);
+  Ref pair = name && value ? Ref::steal(PyTuple_Pack(2, name.get(), value.get())) : Ref();
+  if (pair && header.value.size() <= kMaxRemembered && is_shared(header.name)) {
+    recent.key.assign(header.name).append(1, '\0').append(header.value);
+    recent.first = pair;
+  }
+  return pair;
+}
+
 Ref ScopeBuilder::headers(const base::RequestHead& head) {
   Ref list = Ref::steal(PyList_New(static_cast<Py_ssize_t>(head.headers.size())));
   for (std::size_t i = 0; list && i < head.headers.size(); ++i) {
-    Ref name = header_name(head.headers[i].name);
-    Ref value = to_bytes(head.headers[i].value);
-    PyObject* pair = name && value ? PyTuple_New(2) : nullptr;
-    if (pair == nullptr) return Ref();
-    PyTuple_SET_ITEM(pair, 0, name.release());
-    PyTuple_SET_ITEM(pair, 1, value.release());
-    PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i), pair);
+    Ref pair = header(head.headers[i]);
+    if (!pair) return Ref();
+    PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i), pair.release());
   }
   return list;
 }
@@ -155,6 +202,9 @@ int ScopeBuilder::traverse(visitproc visit, void* arg) {
 void ScopeBuilder::clear() {
   prototype_.reset();
   state_.reset();
+  asgi_.reset();
+  paths_.clear();
+  headers_.clear();
 }
 
 }  // namespace fasterapi::asgi

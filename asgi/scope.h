@@ -1,6 +1,7 @@
 // Builds the scope of an HTTP request (ASGI HTTP 2.5) from the request's head.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "asgi/module.h"
@@ -8,6 +9,23 @@
 #include "server/connection/exchange.h"
 
 namespace fasterapi::asgi {
+
+// Immutable objects made for earlier requests, to be given again: most requests repeat what others
+// had. Direct-mapped, so its memory is bounded and a look-up is one hash and one comparison.
+template <std::size_t kSlots>
+class Recent {
+ public:
+  struct Entry {
+    std::string key;
+    Ref first;
+    Ref second;
+  };
+  Entry& slot(std::string_view key) { return entries_[std::hash<std::string_view>()(key) % kSlots]; }
+  void clear() { entries_ = {}; }
+
+ private:
+  std::array<Entry, kSlots> entries_;
+};
 
 class ScopeBuilder {
  public:
@@ -22,17 +40,24 @@ class ScopeBuilder {
   void clear();
 
  private:
+  bool put_asgi(PyObject* scope);
   bool put_target(PyObject* scope, const base::RequestHead& head);
+  bool put_path(PyObject* scope, std::string_view raw);
   bool put_addresses(PyObject* scope, connection::Origin& origin);
   Ref method(std::string_view method);
   Ref headers(const base::RequestHead& head);
+  Ref header(const base::Header& header);
   Ref header_name(std::string_view name);
   Ref path(std::string_view raw);
 
   Module& module_;
   Ref prototype_;
+  Ref version_;
+  Ref spec_version_;
   Ref asgi_;
   Ref state_;
+  Recent<64> paths_;     // raw path -> (path, raw_path)
+  Recent<128> headers_;  // "name\0value" -> the pair
   std::string root_path_;
   std::string decoded_;
 };

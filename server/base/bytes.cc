@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 namespace fasterapi::base {
 
@@ -20,6 +21,11 @@ constexpr std::array<bool, 256> make_tchars() {
 
 constexpr std::array<bool, 256> kTchars = make_tchars();
 
+constexpr bool is_field_byte(char c) {
+  auto byte = static_cast<unsigned char>(c);
+  return (byte >= 0x20 || byte == '\t') && byte != 0x7f;
+}
+
 constexpr bool is_ows(char c) { return c == ' ' || c == '\t'; }
 
 void append_number(std::string& out, std::uint64_t number, int base) {
@@ -37,12 +43,19 @@ bool is_token(std::string_view text) {
 }
 
 bool is_field_value(std::string_view text) {
-  bool control = false;  // gathered without a branch, so that the compiler can use vectors
-  for (char c : text) {
-    auto byte = static_cast<unsigned char>(c);
-    control |= (byte < 0x20 && byte != '\t') || byte == 0x7f;
+  // Eight bytes at a time; a word with a byte below 0x20, or DEL, is looked at byte by byte.
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  constexpr std::uint64_t kHighs = 0x8080808080808080;
+  const char* at = text.data();
+  std::size_t left = text.size();
+  for (; left >= sizeof(std::uint64_t); at += sizeof(std::uint64_t), left -= sizeof(std::uint64_t)) {
+    std::uint64_t word;
+    std::memcpy(&word, at, sizeof word);
+    std::uint64_t del = word ^ (kOnes * 0x7f);
+    bool suspect = (((word - kOnes * 0x20) & ~word) | ((del - kOnes) & ~del)) & kHighs;
+    if (suspect && !std::all_of(at, at + sizeof word, is_field_byte)) return false;
   }
-  return !control;
+  return std::all_of(at, at + left, is_field_byte);
 }
 
 char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
