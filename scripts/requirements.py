@@ -16,8 +16,21 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent / "pyproject.toml"
 
 def requirements(extras: list[str]) -> list[str]:
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
-    lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)]
-    return list(dict.fromkeys(requirement for each in lists for requirement in each))
+
+    def expand(requirement: str) -> list[str]:
+        """An extra may name others of ours: ``fasterapi[one,two]``."""
+        if not requirement.startswith(f"{project['name']}["):
+            return [requirement]
+        names = requirement.partition("[")[2].rstrip("]").split(",")
+        return [
+            inner
+            for name in names
+            for each in project["optional-dependencies"][name]
+            for inner in expand(each)
+        ]
+
+    wanted = [*project["dependencies"], *(f"{project['name']}[{extra}]" for extra in extras)]
+    return list(dict.fromkeys(inner for requirement in wanted for inner in expand(requirement)))
 
 
 if __name__ == "__main__":
