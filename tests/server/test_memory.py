@@ -9,7 +9,7 @@ import time
 import pytest
 from support.checks import still_serves
 from support.measure import Queues, push_until_blocked, queues, resident_bytes
-from support.wire import request_bytes
+from support.wire import TIMEOUT, request_bytes
 
 KB = 1 << 10
 MB = 1 << 20
@@ -230,3 +230,25 @@ def test_clients_and_applications_that_fail_do_not_grow_the_server(quiet_server,
     fail(1500)
     assert growth(server, before) < MB
     assert len(os.listdir(f"/proc/{server.pid}/fd")) <= files + 4
+
+
+def test_clients_that_leave_while_they_are_answered_leave_no_connection(quiet_server):
+    """A burst faster than the server: it finds each client gone at another moment of its request."""
+    server = quiet_server
+    still_serves(server)
+    files = len(os.listdir(f"/proc/{server.pid}/fd"))
+    wire = request_bytes("GET", "/large/100000")
+    for _ in range(4):
+        for _ in range(3000):
+            with server.connect() as connection:
+                connection.send(wire)
+        wait_for_files(server, files + 2)
+    server.terminate()
+
+
+def wait_for_files(server, most):
+    """Returns when the server has at most so many open; each look is a request, so it has turned."""
+    deadline = time.monotonic() + TIMEOUT
+    while (now := len(os.listdir(f"/proc/{server.pid}/fd"))) > most:
+        assert time.monotonic() < deadline, f"{now} files are open, {most} were expected"
+        still_serves(server)

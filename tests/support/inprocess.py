@@ -33,8 +33,16 @@ class InProcess:
     def connect(self, **options: Any) -> Connection:
         return Connection(self.address, **options)
 
+    def stop_after_start(self) -> None:
+        """Stops the server once it is ready, without having been asked anything."""
+        with self.connect() as connection:
+            self.stop()
+            connection.expect_end()
+
     def stop(self) -> None:
-        """Stops the server; raises what its thread raised."""
+        """Stops the server; raises what its thread raised. Idempotent."""
+        if self.server is None:
+            return
         self.server.should_exit = True
         self._thread.join(STOP_LIMIT)
         if self._thread.is_alive():
