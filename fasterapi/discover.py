@@ -105,7 +105,7 @@ def find_application(module: ModuleType, *, factory: bool = False) -> str:
     names = vars(module)
     if factory:
         for name in FACTORY_NAMES:
-            if _is_callable(names.get(name)):
+            if callable(names.get(name)):
                 return name
         raise NotFound(f'No application factory found in module "{module.__name__}".')
     for name in APPLICATION_NAMES:
@@ -115,16 +115,12 @@ def find_application(module: ModuleType, *, factory: bool = False) -> str:
         if _is_framework_instance(names[name]):
             return name
     for name in APPLICATION_NAMES:
-        if _is_callable(names.get(name)):
+        if callable(names.get(name)):
             return name
     raise NotFound(
         f'No application found in module "{module.__name__}": it has no "app" or "api", '
         "and no FastAPI or Starlette instance."
     )
-
-
-def _is_callable(value: Any) -> bool:
-    return callable(value) and not isinstance(value, ModuleType)
 
 
 def _is_application(value: Any) -> bool:

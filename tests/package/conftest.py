@@ -50,6 +50,7 @@ def start(project: Project) -> Iterator[Callable[..., Process]]:
             (folder / "script.py").write_text(textwrap.dedent(script))
             command = [sys.executable, "script.py", *arguments]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("FASTERAPI_")}
+        clean.pop("PYTHONUNBUFFERED", None)
         path = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**clean, "PYTHONPATH": os.pathsep.join(path), **(env or {})}
         process = Process(command, folder, environment, **popen)

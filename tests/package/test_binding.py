@@ -109,6 +109,13 @@ def test_ipv6(start: Start) -> None:
     process.expect(r'^INFO:     (\[::1\]|::1):\d+ - "GET /six HTTP/1.1" 200 OK$', process.out)
 
 
+def test_ipv6_leaves_the_port_to_ipv4() -> None:
+    """As in asyncio, and whatever net.ipv6.bindv6only says."""
+    (bound,) = binding.bind_host("::", 0)
+    with bound, socket.socket() as other:
+        other.bind(("0.0.0.0", bound.getsockname()[1]))
+
+
 def test_a_name_stands_for_all_its_addresses() -> None:
     addresses = {row[4][0] for row in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)}
     bound = binding.bind_host("localhost", 0)

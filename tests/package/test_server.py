@@ -199,8 +199,9 @@ def test_serve_in_a_running_loop(loop: str) -> None:
 
 
 def test_cancelled_serve_lets_go_of_its_socket_and_its_application() -> None:
+    server = Server(Config(app, port=0))
+
     async def main() -> int:
-        server = Server(Config(app, port=0))
         task = asyncio.ensure_future(server.serve())
         port = await started(server, task)
         lifespan = {each for each in asyncio.all_tasks() if each.get_name() == "lifespan"}

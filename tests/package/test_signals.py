@@ -27,8 +27,9 @@ def say(text):
 
 async def app(scope, receive, send):
     path = scope.get("path")
-    if scope["type"] == "lifespan" or path == "/":
-        return await hello(scope, receive, send)
+    if scope["type"] == "lifespan":
+        await hello(scope, receive, send)
+        return say("application down")
     say("began " + path)
     if path == "/wait":
         while not os.path.exists("go"):
@@ -154,7 +155,8 @@ def test_request_without_end_is_cancelled_when_the_time_is_over(
     with open_request(process, path):
         process.send(number)
         assert process.wait() == code
-    assert f"cancelled {path}" in process.out
+    # The application is taken down after its requests, whatever they do.
+    assert process.out[-2:] == [f"cancelled {path}", "application down"]
     assert plain(process, process.err) == [
         *STARTED,
         "INFO:     Shutting down",
@@ -296,6 +298,8 @@ async def app(scope, receive, send):
 """
 AWAITS = HANGS.format(wait="await asyncio.sleep(3600)")
 BLOCKS = HANGS.format(wait="time.sleep(3600)")
+# Like much clean-up code: what it raises is not what was raised at it.
+TURNS = AWAITS + "        raise ValueError\n"
 REFUSES = """
 import asyncio
 
@@ -310,13 +314,16 @@ async def app(scope, receive, send):
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
-def test_signal_cancels_a_hanging_startup(loop: str, number: int, code: int, start: Start) -> None:
+@pytest.mark.parametrize("code", [AWAITS, TURNS], ids=["cancelled", "raises"])
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
+def test_signal_cancels_a_hanging_startup(
+    loop: str, number: int, exit_code: int, code: str, start: Start
+) -> None:
     loop_or_skip(loop)
-    process = start("hangs:app", "--port", "0", "--loop", loop, files={"hangs.py": AWAITS, **CUSTOM})
+    process = start("hangs:app", "--port", "0", "--loop", loop, files={"hangs.py": code, **CUSTOM})
     process.expect("^hanging$", process.out)
     process.send(number)
-    assert process.wait(5) == code
+    assert process.wait(5) == exit_code
     assert process.out[-1] == "cleaned up"
     assert [line.split("[")[0] for line in process.err] == [
         "INFO:     Started server process ",
