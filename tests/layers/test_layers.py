@@ -52,7 +52,7 @@ CLOCKS_AND_THREADS = {
 SOCKETS = ("arpa/", "netdb.h", "netinet/", "poll.h", "sys/epoll.h", "sys/socket.h", "sys/un.h")
 SOCKET_ROOMS = {"server/net", "asgi"}
 POSIX = (
-    "dlfcn.h", "fcntl.h", "pthread.h", "sched.h", "signal.h", "sys/", "time.h", "unistd.h",
+    "dlfcn.h", "errno.h", "fcntl.h", "limits.h", "pthread.h", "sched.h", "signal.h", "sys/", "time.h", "unistd.h",
 )  # fmt: skip
 INTRINSICS = ("arm_neon.h", "emmintrin.h", "immintrin.h", "nmmintrin.h", "smmintrin.h", "tmmintrin.h")
 
@@ -150,7 +150,11 @@ WRONG = [
     ("server/connection/server.cc", '#include "server/testing/fake_stream.h"', "only tests"),
     ("server/testing/fake_stream.h", '#include "asgi/loop.h"', "turns back"),
     ("server/attic/old.cc", "#include <string>", "BELOW"),
-    ("server/connection/server.cc", "#include <uv.h>", "belongs to asgi/loop.cc, asgi/loop_type.cc, server/net"),
+    (
+        "server/connection/server.cc",
+        "#include <uv.h>",
+        "belongs to asgi/loop.cc, asgi/loop_type.cc, server/net",
+    ),
     ("server/connection/server.cc", "#  include <llhttp.h>", "belongs to server/http1"),
     ("server/net/loop.cc", "#include <Python.h>", "belongs to asgi"),
     ("server/base/uri.h", "#include <spdlog/spdlog.h>", "belongs to server/base/log.cc"),
