@@ -102,9 +102,7 @@ def test_background_tasks(client, server, tag):
 
 
 def test_streams(client):
-    assert client.get("/stream").text.splitlines() == [
-        f'{{"line": {n}}}' for n in range(100)
-    ]
+    assert client.get("/stream").text.splitlines() == [f'{{"line": {n}}}' for n in range(100)]
     assert client.get("/sync-stream").text == "".join(f"{number} " for number in range(100))
 
 
