@@ -11,8 +11,8 @@ namespace {
 constexpr unsigned kMaxEagerPerTurn = 512;
 }  // namespace
 
-Application::Application(Module& module, PyObject* owner, net::Loop& loop, Scheduler* scheduler, PyObject* app,
-                         PyObject* asyncio_loop, PyObject* logger, PyObject* context,
+Application::Application(Module& module, PyObject* owner, net::Loop& loop, Scheduler* scheduler,
+                         PyObject* app, PyObject* asyncio_loop, PyObject* logger, PyObject* context,
                          std::size_t zero_copy_threshold)
     : module_(module),
       owner_(owner),
@@ -43,9 +43,8 @@ void Application::on_exchange(connection::Exchange& exchange, const base::Reques
   Ref send = receive ? new_send(module_, cycle.get()) : Ref();
   Ref task_factory;
   if (send) task_factory = task_factory_of_loop();
-  if (!task_factory ||
-      !start_run(module_, options(task_factory.get()), runs_, app_.get(), std::move(scope), std::move(receive),
-                 std::move(send), cycle.get(), http)) {
+  if (!task_factory || !start_run(module_, options(task_factory.get()), runs_, app_.get(), std::move(scope),
+                                  std::move(receive), std::move(send), cycle.get(), http)) {
     http.on_start_failure();
   }
 }

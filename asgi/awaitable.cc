@@ -37,13 +37,12 @@ int Waiters::traverse(visitproc visit, void* arg) {
 namespace {
 
 struct Awaitable {
-  PyObject_HEAD
-  Module* module;
-  Ref owner;              // null: a failure, or done
+  PyObject_HEAD Module* module;
+  Ref owner;  // null: a failure, or done
   Awaited* awaited;
-  Ref error;              // raised at the await
-  Ref future;             // while waiting
-  Ref waiting;            // the future's iterator
+  Ref error;    // raised at the await
+  Ref future;   // while waiting
+  Ref waiting;  // the future's iterator
   base::Ledger::Entry entry;
 };
 
@@ -186,11 +185,11 @@ void deallocate(PyObject* object) {
   Py_DECREF(type);
 }
 
-PyMethodDef kMethods[] = {
-    {"send", send, METH_O, nullptr},
-    {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(throw_error)), METH_FASTCALL, nullptr},
-    {"close", close, METH_NOARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr}};
+PyMethodDef kMethods[] = {{"send", send, METH_O, nullptr},
+                          {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(throw_error)),
+                           METH_FASTCALL, nullptr},
+                          {"close", close, METH_NOARGS, nullptr},
+                          {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot kSlots[] = {
     {Py_tp_doc, const_cast<char*>("What receive() and send() return when they have to wait.")},
@@ -231,17 +230,19 @@ PyObject* complete_close(PyObject*, PyObject*) { Py_RETURN_NONE; }
 
 PyMethodDef kCompletedMethods[] = {
     {"send", complete_send, METH_O, nullptr},
-    {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(complete_throw)), METH_FASTCALL, nullptr},
+    {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(complete_throw)), METH_FASTCALL,
+     nullptr},
     {"close", complete_close, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
-PyType_Slot kCompletedSlots[] = {{Py_tp_doc, const_cast<char*>("What send() returns when there is nothing to wait for.")},
-                                 {Py_tp_methods, kCompletedMethods},
-                                 {Py_tp_iter, reinterpret_cast<void*>(itself)},
-                                 {Py_tp_iternext, reinterpret_cast<void*>(complete_next)},
-                                 {Py_am_await, reinterpret_cast<void*>(itself)},
-                                 {Py_am_send, reinterpret_cast<void*>(complete)},
-                                 {0, nullptr}};
+PyType_Slot kCompletedSlots[] = {
+    {Py_tp_doc, const_cast<char*>("What send() returns when there is nothing to wait for.")},
+    {Py_tp_methods, kCompletedMethods},
+    {Py_tp_iter, reinterpret_cast<void*>(itself)},
+    {Py_tp_iternext, reinterpret_cast<void*>(complete_next)},
+    {Py_am_await, reinterpret_cast<void*>(itself)},
+    {Py_am_send, reinterpret_cast<void*>(complete)},
+    {0, nullptr}};
 
 PyType_Spec kCompletedSpec = {"fasterapi._native.Completed", sizeof(PyObject), 0,
                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, kCompletedSlots};

@@ -61,9 +61,11 @@ PyObject* get_cancelled(PyObject* object, void*) { return PyBool_FromLong(self_o
 
 PyObject* repr(PyObject* object) {
   Handle* self = self_of(object);
-  bool is_timer = PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(self->module->timer_handle_type.get()));
+  bool is_timer =
+      PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(self->module->timer_handle_type.get()));
   const char* name = is_timer ? "TimerHandle" : "Handle";
-  if (self->callback == nullptr) return PyUnicode_FromFormat("<%s%s>", name, self->cancelled ? " cancelled" : "");
+  if (self->callback == nullptr)
+    return PyUnicode_FromFormat("<%s%s>", name, self->cancelled ? " cancelled" : "");
   Ref arguments = Ref::steal(arguments_tuple(self));
   if (!arguments) return nullptr;
   Ref text = Ref::steal(PyObject_CallFunctionObjArgs(self->module->format_callback.get(), self->callback,
@@ -90,7 +92,8 @@ PyMethodDef kHandleMethods[] = {
     {nullptr, nullptr, 0, nullptr}};
 
 PyMethodDef kTimerMethods[] = {
-    {"when", when, METH_NOARGS, "The time on the loop's clock at which the callback is due, in seconds (float)."},
+    {"when", when, METH_NOARGS,
+     "The time on the loop's clock at which the callback is due, in seconds (float)."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyGetSetDef kHandleAttributes[] = {{"_callback", get_callback, nullptr, nullptr, nullptr},
@@ -136,7 +139,8 @@ Handle* new_handle(Module& module, PyObject* type, PyObject* callback, PyObject*
   } else {
     PyObject* tuple = PyTuple_New(count);
     handle->arguments[0] = tuple;
-    for (Py_ssize_t i = 0; tuple != nullptr && i < count; ++i) PyTuple_SET_ITEM(tuple, i, Py_NewRef(arguments[i]));
+    for (Py_ssize_t i = 0; tuple != nullptr && i < count; ++i)
+      PyTuple_SET_ITEM(tuple, i, Py_NewRef(arguments[i]));
   }
   if (handle->context == nullptr || (count > Handle::kInlineArguments && handle->arguments[0] == nullptr)) {
     Py_DECREF(handle);
@@ -174,7 +178,8 @@ bool run_handle(Handle* handle) {
       arguments[i + 1] = kept[i].get();
     }
     result = Ref::steal(PyObject_Vectorcall(callback.get(), arguments + 1,
-                                            static_cast<std::size_t>(count) | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
+                                            static_cast<std::size_t>(count) | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                            nullptr));
   }
   bool succeeded = static_cast<bool>(result);
   if (succeeded) {

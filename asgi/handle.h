@@ -11,8 +11,7 @@ namespace fasterapi::asgi {
 class Scheduler;
 
 struct Handle {
-  PyObject_HEAD
-  Module* module;
+  PyObject_HEAD Module* module;
   PyObject* callback;  // null once run (if it runs once) or cancelled
   PyObject* context;
   // Up to kInlineArguments in place, more in one tuple: arguments[0].
@@ -21,12 +20,12 @@ struct Handle {
   Py_ssize_t argument_count;
   PyObject* source_traceback;  // debug mode only
   bool cancelled;
-  bool repeats;                // a reader or writer: stays after it ran
+  bool repeats;  // a reader or writer: stays after it ran
 
   // TimerHandle only, valid where `scheduler` is not null or after.
-  double when;                 // loop.time(), seconds
-  std::uint64_t sequence;      // first come, first served among equal times
-  Scheduler* scheduler;        // while it waits in that scheduler's heap
+  double when;             // loop.time(), seconds
+  std::uint64_t sequence;  // first come, first served among equal times
+  Scheduler* scheduler;    // while it waits in that scheduler's heap
   std::size_t heap_index;
 };
 

@@ -13,9 +13,8 @@ namespace {
 HttpCycleObject& object_of(PyObject* object) { return *reinterpret_cast<HttpCycleObject*>(object); }
 
 constexpr std::string_view kErrorBody = "Internal Server Error";
-constexpr base::Header kErrorHeaders[] = {{"content-type", "text/plain; charset=utf-8"},
-                                          {"content-length", "21"},
-                                          {"connection", "close"}};
+constexpr base::Header kErrorHeaders[] = {
+    {"content-type", "text/plain; charset=utf-8"}, {"content-length", "21"}, {"connection", "close"}};
 
 }  // namespace
 
@@ -76,6 +75,7 @@ bool HttpCycle::poll(Ref& value) {
   // that never will be whole, the application learns the disconnect instead of an end.
   bool lost = disconnected_ && (end_delivered_ || !body_ended_);
   if (complete_ || lost) {
+    told_ = true;
     value = disconnect_event();
     return true;
   }
@@ -94,7 +94,8 @@ Ref HttpCycle::request_event() {
       bytes = std::move(first_);
     } else {
       std::string_view head = first_ ? bytes_view(first_.get()) : std::string_view();
-      bytes = Ref::steal(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(head.size() + rest_.size())));
+      bytes =
+          Ref::steal(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(head.size() + rest_.size())));
       if (!bytes) return Ref();
       char* place = PyBytes_AS_STRING(bytes.get());
       place = std::copy(head.begin(), head.end(), place);
@@ -117,7 +118,8 @@ Ref HttpCycle::request_event() {
 
 Ref HttpCycle::disconnect_event() {
   Ref event = Ref::steal(PyDict_New());
-  if (!event || PyDict_SetItem(event.get(), module_.names.type, module_.names.http_disconnect) != 0) return Ref();
+  if (!event || PyDict_SetItem(event.get(), module_.names.type, module_.names.http_disconnect) != 0)
+    return Ref();
   return event;
 }
 
@@ -135,8 +137,9 @@ PyObject* HttpCycle::send(PyObject* message) {
         sent = body(message);
         break;
       case MessageType::kUnknown:
-        PyErr_Format(PyExc_ValueError, "unexpected ASGI message %R: an http response is made of "
-                                       "'http.response.start' and 'http.response.body'",
+        PyErr_Format(PyExc_ValueError,
+                     "unexpected ASGI message %R: an http response is made of "
+                     "'http.response.start' and 'http.response.body'",
                      PyDict_GetItemWithError(message, module_.names.type));
         sent = false;
         break;
@@ -155,7 +158,7 @@ bool HttpCycle::start(PyObject* message) {
   int status = 0;
   HeaderList& headers = application_.header_list();
   bool sent = read_start(module_, message, status, headers);
-  if (sent && exchange_ == nullptr) {
+  if (sent && gone()) {
     PyErr_SetString(module_.client_disconnected.get(), "the client has disconnected");
     sent = false;
   }
@@ -176,7 +179,7 @@ bool HttpCycle::body(PyObject* message) {
     PyErr_SetString(PyExc_RuntimeError, "'http.response.body' was sent before 'http.response.start'");
     return false;
   }
-  if (exchange_ == nullptr) {
+  if (gone()) {
     PyErr_SetString(module_.client_disconnected.get(), "the client has disconnected");
     return false;
   }
@@ -247,7 +250,7 @@ void HttpCycle::answer_500() {
 // Our own OSError, or what a framework made of it, while it was handled or as its cause: the
 // application did nothing wrong.
 bool HttpCycle::is_disconnect(PyObject* error) const {
-  if (exchange_ != nullptr) return false;
+  if (!gone()) return false;
   Ref link = Ref::share(error);
   for (int depth = 0; link && depth < 16; ++depth) {
     if (PyErr_GivenExceptionMatches(link.get(), module_.client_disconnected.get())) return true;
@@ -315,9 +318,11 @@ PyType_Spec kSpec = {"fasterapi._native.HttpCycle", sizeof(HttpCycleObject), 0,
 }  // namespace
 
 Ref new_http_cycle(Module& module, Application& application, connection::Exchange& exchange) {
-  auto* object = PyObject_GC_New(HttpCycleObject, reinterpret_cast<PyTypeObject*>(module.http_cycle_type.get()));
+  auto* object =
+      PyObject_GC_New(HttpCycleObject, reinterpret_cast<PyTypeObject*>(module.http_cycle_type.get()));
   if (object == nullptr) return Ref();
-  auto* cycle = new (object->storage) HttpCycle(module, application, exchange, reinterpret_cast<PyObject*>(object));
+  auto* cycle =
+      new (object->storage) HttpCycle(module, application, exchange, reinterpret_cast<PyObject*>(object));
   exchange.attach(*cycle);
   PyObject_GC_Track(object);
   return Ref::steal(reinterpret_cast<PyObject*>(object));
@@ -327,8 +332,9 @@ Ref new_receive(Module&, PyObject* cycle) { return Ref::steal(PyCFunction_New(&k
 Ref new_send(Module&, PyObject* cycle) { return Ref::steal(PyCFunction_New(&kSend, cycle)); }
 
 int add_http_cycle_type(PyObject* module, Module& state) {
-  state.client_disconnected = Ref::steal(PyErr_NewExceptionWithDoc(
-      "fasterapi.ClientDisconnected", "send() was called after the client had gone.", PyExc_OSError, nullptr));
+  state.client_disconnected = Ref::steal(
+      PyErr_NewExceptionWithDoc("fasterapi.ClientDisconnected",
+                                "send() was called after the client had gone.", PyExc_OSError, nullptr));
   if (!state.client_disconnected) return -1;
   if (PyModule_AddObjectRef(module, "ClientDisconnected", state.client_disconnected.get()) != 0) return -1;
   return add_type(module, kSpec, state.http_cycle_type);

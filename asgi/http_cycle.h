@@ -59,21 +59,25 @@ class HttpCycle final : public connection::ExchangeSink, public Awaited, public 
   Ref disconnect_event();
   bool start(PyObject* message);
   bool body(PyObject* message);
+  // A peer that has only ended its side may still read; but once the application was told of a
+  // disconnect, what it sends has nowhere to go (ASGI: send() raises OSError).
+  bool gone() const { return exchange_ == nullptr || told_; }
   bool body_pending() const { return first_ || !rest_.empty(); }
   void answer_500();
   bool is_disconnect(PyObject* error) const;
   void report(const char* message, PyObject* error);
 
   Module& module_;
-  Application& application_;         // alive as long as owner_
-  Ref owner_;                        // the Python Server object
-  connection::Exchange* exchange_;   // null once either side has finished
-  PyObject* self_;                   // the Python object that this is a part of
-  Ref first_;                        // request body: the first piece, as bytes, copied once
-  std::string rest_;                 // and what came before that was taken
+  Application& application_;        // alive as long as owner_
+  Ref owner_;                       // the Python Server object
+  connection::Exchange* exchange_;  // null once either side has finished
+  PyObject* self_;                  // the Python object that this is a part of
+  Ref first_;                       // request body: the first piece, as bytes, copied once
+  std::string rest_;                // and what came before that was taken
   bool body_ended_ = false;
-  bool end_delivered_ = false;       // receive() has given more_body False
+  bool end_delivered_ = false;  // receive() has given more_body False
   bool disconnected_ = false;
+  bool told_ = false;  // receive() has given http.disconnect
   bool started_ = false;
   bool complete_ = false;
   Waiters receivers_;
@@ -83,8 +87,7 @@ class HttpCycle final : public connection::ExchangeSink, public Awaited, public 
 };
 
 struct HttpCycleObject {
-  PyObject_HEAD
-  alignas(HttpCycle) unsigned char storage[sizeof(HttpCycle)];
+  PyObject_HEAD alignas(HttpCycle) unsigned char storage[sizeof(HttpCycle)];
   HttpCycle& cycle() { return *reinterpret_cast<HttpCycle*>(storage); }
 };
 

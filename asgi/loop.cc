@@ -92,8 +92,8 @@ bool Scheduler::check(PyObject* callback, const char* method, bool any_thread) {
   if (!any_thread && !call_method(self_, module_.names._check_thread)) return false;
   Ref name = Ref::steal(PyUnicode_FromString(method));
   if (!name) return false;
-  return static_cast<bool>(
-      Ref::steal(PyObject_CallMethodObjArgs(self_, module_.names._check_callback, callback, name.get(), nullptr)));
+  return static_cast<bool>(Ref::steal(
+      PyObject_CallMethodObjArgs(self_, module_.names._check_callback, callback, name.get(), nullptr)));
 }
 
 Handle* Scheduler::make(PyObject* type, PyObject* callback, PyObject* const* arguments, Py_ssize_t count,
@@ -110,7 +110,8 @@ Handle* Scheduler::make(PyObject* type, PyObject* callback, PyObject* const* arg
   return handle;
 }
 
-Handle* Scheduler::call_soon(PyObject* callback, PyObject* const* arguments, Py_ssize_t count, PyObject* context) {
+Handle* Scheduler::call_soon(PyObject* callback, PyObject* const* arguments, Py_ssize_t count,
+                             PyObject* context) {
   if (!check(callback, "call_soon", false)) return nullptr;
   Handle* handle = make(module_.handle_type.get(), callback, arguments, count, context);
   if (handle == nullptr) return nullptr;
@@ -347,7 +348,8 @@ void Scheduler::sift_down(std::size_t index) {
 
 // --- File descriptors ----------------------------------------------------------------------
 
-Handle* Scheduler::watch(int fd, int event, PyObject* callback, PyObject* const* arguments, Py_ssize_t count) {
+Handle* Scheduler::watch(int fd, int event, PyObject* callback, PyObject* const* arguments,
+                         Py_ssize_t count) {
   if (!check(callback, "add_reader", false)) return nullptr;
   std::unique_ptr<Watcher>& slot = watchers_[fd];
   if (slot == nullptr) {
@@ -424,7 +426,8 @@ void Scheduler::on_poll(Watcher& watcher, int status, int events) {
     events = UV_READABLE | UV_WRITABLE;
     update(watcher);  // libuv has stopped watching it
   }
-  for (auto [handle, event] : {std::pair(watcher.reader, UV_READABLE), std::pair(watcher.writer, UV_WRITABLE)}) {
+  for (auto [handle, event] :
+       {std::pair(watcher.reader, UV_READABLE), std::pair(watcher.writer, UV_WRITABLE)}) {
     if (handle == nullptr || (events & event) == 0) continue;
     if (handle->cancelled) {
       unwatch(watcher.fd, event);

@@ -31,8 +31,10 @@ class Scheduler {
   // False with an error set, in all of these.
   bool run_once();
   Handle* call_soon(PyObject* callback, PyObject* const* arguments, Py_ssize_t count, PyObject* context);
-  Handle* call_soon_threadsafe(PyObject* callback, PyObject* const* arguments, Py_ssize_t count, PyObject* context);
-  Handle* call_at(double when, PyObject* callback, PyObject* const* arguments, Py_ssize_t count, PyObject* context);
+  Handle* call_soon_threadsafe(PyObject* callback, PyObject* const* arguments, Py_ssize_t count,
+                               PyObject* context);
+  Handle* call_at(double when, PyObject* callback, PyObject* const* arguments, Py_ssize_t count,
+                  PyObject* context);
   Handle* watch(int fd, int event, PyObject* callback, PyObject* const* arguments, Py_ssize_t count);
   int unwatch(int fd, int event);  // 1: there was a callback, 0: none
   void close();
@@ -81,7 +83,8 @@ class Scheduler {
     void (*run)(void*);
   };
 
-  Handle* make(PyObject* type, PyObject* callback, PyObject* const* arguments, Py_ssize_t count, PyObject* context);
+  Handle* make(PyObject* type, PyObject* callback, PyObject* const* arguments, Py_ssize_t count,
+               PyObject* context);
   bool check(PyObject* callback, const char* method, bool any_thread);
   void run_ready();
   void run_timed(Handle* handle);
@@ -100,13 +103,13 @@ class Scheduler {
   Module& module_;
   std::unique_ptr<net::Loop> loop_;
   std::unique_ptr<Handles> handles_;
-  std::deque<Handle*> ready_;  // owned references
+  std::deque<Handle*> ready_;    // owned references
   std::vector<Handle*> timers_;  // a binary heap by (when, sequence), owned references
   std::uint64_t next_sequence_ = 0;
   double armed_for_ = 0;  // when the libuv timer fires; 0: not armed
   std::unordered_map<int, std::unique_ptr<Watcher>> watchers_;
   std::mutex foreign_mutex_;
-  std::vector<Handle*> foreign_;  // from other threads; owned references, guarded by the mutex
+  std::vector<Handle*> foreign_;       // from other threads; owned references, guarded by the mutex
   PyThreadState* released_ = nullptr;  // while the GIL is released around the poll
   unsigned long thread_ = 0;           // the thread of run_once()
   FirstStep* first_step_ = nullptr;

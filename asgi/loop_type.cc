@@ -11,8 +11,7 @@ namespace fasterapi::asgi {
 namespace {
 
 struct SchedulerObject {
-  PyObject_HEAD
-  Scheduler* scheduler;
+  PyObject_HEAD Scheduler* scheduler;
 };
 
 Scheduler& self_of(PyObject* object) { return *reinterpret_cast<SchedulerObject*>(object)->scheduler; }
@@ -26,8 +25,8 @@ struct Call {
   Py_ssize_t count = 0;
   PyObject* context = nullptr;
 
-  bool parse(Module& module, const char* method, Py_ssize_t leading, PyObject* const* given, Py_ssize_t given_count,
-             PyObject* keywords) {
+  bool parse(Module& module, const char* method, Py_ssize_t leading, PyObject* const* given,
+             Py_ssize_t given_count, PyObject* keywords) {
     if (given_count < leading + 1) {
       PyErr_Format(PyExc_TypeError, "%s() takes a callback", method);
       return false;
@@ -61,7 +60,8 @@ PyObject* call_soon(PyObject* object, PyObject* const* given, Py_ssize_t count, 
   return as_object(self.call_soon(call.callback, call.arguments, call.count, call.context));
 }
 
-PyObject* call_soon_threadsafe(PyObject* object, PyObject* const* given, Py_ssize_t count, PyObject* keywords) {
+PyObject* call_soon_threadsafe(PyObject* object, PyObject* const* given, Py_ssize_t count,
+                               PyObject* keywords) {
   Call call;
   Scheduler& self = self_of(object);
   if (!call.parse(self.module(), "call_soon_threadsafe", 0, given, count, keywords)) return nullptr;
@@ -176,7 +176,8 @@ PyMethodDef kMethods[] = {
     {"call_soon_threadsafe", FASTERAPI_FAST(guarded<&call_soon_threadsafe>), METH_FASTCALL | METH_KEYWORDS,
      "call_soon_threadsafe(callback, *args, context=None) -> Handle\n\nAs call_soon, from any thread."},
     {"call_at", FASTERAPI_FAST(guarded<&call_at>), METH_FASTCALL | METH_KEYWORDS,
-     "call_at(when, callback, *args, context=None) -> TimerHandle\n\n`when` in seconds on the clock of time()."},
+     "call_at(when, callback, *args, context=None) -> TimerHandle\n\n`when` in seconds on the clock of "
+     "time()."},
     {"call_later", FASTERAPI_FAST(guarded<&call_later>), METH_FASTCALL | METH_KEYWORDS,
      "call_later(delay, callback, *args, context=None) -> TimerHandle\n\n`delay` in seconds."},
     {"time", time, METH_NOARGS, "time() -> float\n\nMonotonic seconds, as time.monotonic()."},
@@ -210,6 +211,8 @@ Scheduler* scheduler_of(Module& module, PyObject* loop) {
   return &self_of(loop);
 }
 
-int add_scheduler_type(PyObject* module, Module& state) { return add_type(module, kSpec, state.scheduler_type); }
+int add_scheduler_type(PyObject* module, Module& state) {
+  return add_type(module, kSpec, state.scheduler_type);
+}
 
 }  // namespace fasterapi::asgi

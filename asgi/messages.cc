@@ -8,7 +8,8 @@ constexpr std::string_view kStart = "http.response.start";
 constexpr std::string_view kBody = "http.response.body";
 
 bool is_text(PyObject* text, std::string_view expected) {
-  return PyUnicode_IS_COMPACT_ASCII(text) && static_cast<std::size_t>(PyUnicode_GET_LENGTH(text)) == expected.size() &&
+  return PyUnicode_IS_COMPACT_ASCII(text) &&
+         static_cast<std::size_t>(PyUnicode_GET_LENGTH(text)) == expected.size() &&
          std::string_view(static_cast<const char*>(PyUnicode_DATA(text)), expected.size()) == expected;
 }
 
@@ -56,12 +57,14 @@ bool HeaderList::read_bytes(PyObject* object, const char* what, std::string_view
     kept_.push_back(std::move(copy));
     return true;
   }
-  PyErr_Format(PyExc_TypeError, "a response header's %s must be bytes, not %.200s", what, Py_TYPE(object)->tp_name);
+  PyErr_Format(PyExc_TypeError, "a response header's %s must be bytes, not %.200s", what,
+               Py_TYPE(object)->tp_name);
   return false;
 }
 
 bool HeaderList::read_pair(PyObject* pair) {
-  Ref sequence = Ref::steal(PySequence_Fast(pair, "a response header must be an iterable of two items: name and value"));
+  Ref sequence =
+      Ref::steal(PySequence_Fast(pair, "a response header must be an iterable of two items: name and value"));
   if (!sequence) return false;
   if (PySequence_Fast_GET_SIZE(sequence.get()) != 2) {
     PyErr_Format(PyExc_ValueError, "a response header must have two items, name and value, not %zd",
@@ -70,7 +73,8 @@ bool HeaderList::read_pair(PyObject* pair) {
   }
   PyObject** items = PySequence_Fast_ITEMS(sequence.get());
   base::Header header;
-  if (!read_bytes(items[0], "name", header.name) || !read_bytes(items[1], "value", header.value)) return false;
+  if (!read_bytes(items[0], "name", header.name) || !read_bytes(items[1], "value", header.value))
+    return false;
   headers_.push_back(header);
   // A tuple keeps its items as long as the message lives; whatever else could drop them.
   if (!PyTuple_CheckExact(pair)) {
@@ -81,7 +85,8 @@ bool HeaderList::read_pair(PyObject* pair) {
 }
 
 bool HeaderList::read(PyObject* headers) {
-  Ref sequence = Ref::steal(PySequence_Fast(headers, "response headers must be an iterable of (name, value) pairs"));
+  Ref sequence =
+      Ref::steal(PySequence_Fast(headers, "response headers must be an iterable of (name, value) pairs"));
   if (!sequence) return false;
   bool keeps_items = is_exact_sequence(headers);
   Py_ssize_t count = PySequence_Fast_GET_SIZE(sequence.get());
@@ -125,7 +130,8 @@ bool read_body(Module& module, PyObject* message, BodyMessage& body) {
     body.body = Ref::steal(PyBytes_FromObject(bytes));
     if (!body.body) return false;
   } else {
-    PyErr_Format(PyExc_TypeError, "http.response.body: body must be bytes, not %.200s", Py_TYPE(bytes)->tp_name);
+    PyErr_Format(PyExc_TypeError, "http.response.body: body must be bytes, not %.200s",
+                 Py_TYPE(bytes)->tp_name);
     return false;
   }
   PyObject* more = nullptr;

@@ -8,19 +8,71 @@ namespace fasterapi::asgi {
 
 namespace {
 
-constexpr std::string_view kCommonHeaders[] = {
-    "accept", "accept-charset", "accept-encoding", "accept-language", "access-control-request-headers",
-    "access-control-request-method", "authorization", "baggage", "cache-control", "cdn-loop", "connection",
-    "content-encoding", "content-length", "content-type", "cookie", "date", "dnt", "expect", "forwarded",
-    "from", "host", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since",
-    "keep-alive", "last-event-id", "max-forwards", "origin", "pragma", "priority", "proxy-authorization",
-    "purpose", "range", "referer", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform", "sec-fetch-dest",
-    "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user", "sec-gpc", "te", "traceparent", "tracestate",
-    "transfer-encoding", "upgrade", "upgrade-insecure-requests", "user-agent", "via", "x-api-key",
-    "x-correlation-id", "x-csrf-token", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port",
-    "x-forwarded-proto", "x-real-ip", "x-request-id", "x-requested-with"};
+constexpr std::string_view kCommonHeaders[] = {"accept",
+                                               "accept-charset",
+                                               "accept-encoding",
+                                               "accept-language",
+                                               "access-control-request-headers",
+                                               "access-control-request-method",
+                                               "authorization",
+                                               "baggage",
+                                               "cache-control",
+                                               "cdn-loop",
+                                               "connection",
+                                               "content-encoding",
+                                               "content-length",
+                                               "content-type",
+                                               "cookie",
+                                               "date",
+                                               "dnt",
+                                               "expect",
+                                               "forwarded",
+                                               "from",
+                                               "host",
+                                               "if-match",
+                                               "if-modified-since",
+                                               "if-none-match",
+                                               "if-range",
+                                               "if-unmodified-since",
+                                               "keep-alive",
+                                               "last-event-id",
+                                               "max-forwards",
+                                               "origin",
+                                               "pragma",
+                                               "priority",
+                                               "proxy-authorization",
+                                               "purpose",
+                                               "range",
+                                               "referer",
+                                               "sec-ch-ua",
+                                               "sec-ch-ua-mobile",
+                                               "sec-ch-ua-platform",
+                                               "sec-fetch-dest",
+                                               "sec-fetch-mode",
+                                               "sec-fetch-site",
+                                               "sec-fetch-user",
+                                               "sec-gpc",
+                                               "te",
+                                               "traceparent",
+                                               "tracestate",
+                                               "transfer-encoding",
+                                               "upgrade",
+                                               "upgrade-insecure-requests",
+                                               "user-agent",
+                                               "via",
+                                               "x-api-key",
+                                               "x-correlation-id",
+                                               "x-csrf-token",
+                                               "x-forwarded-for",
+                                               "x-forwarded-host",
+                                               "x-forwarded-port",
+                                               "x-forwarded-proto",
+                                               "x-real-ip",
+                                               "x-request-id",
+                                               "x-requested-with"};
 
-constexpr std::string_view kCommonMethods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"};
+constexpr std::string_view kCommonMethods[] = {"GET",    "HEAD",    "POST",  "PUT",
+                                               "DELETE", "OPTIONS", "PATCH", "TRACE"};
 
 Ref import_attribute(const char* module, const char* attribute) {
   Ref imported = Ref::steal(PyImport_ImportModule(module));
@@ -48,7 +100,8 @@ PyObject* live_objects(PyObject* module, PyObject*) {
     std::size_t count = ledger.count(static_cast<base::Kind>(i));
     if (count == 0) continue;
     Ref number = Ref::steal(PyLong_FromSize_t(count));
-    if (!number || PyDict_SetItemString(counts.get(), base::kKindNames[i].data(), number.get()) != 0) return nullptr;
+    if (!number || PyDict_SetItemString(counts.get(), base::kKindNames[i].data(), number.get()) != 0)
+      return nullptr;
   }
   return counts.release();
 }
@@ -133,25 +186,25 @@ void Module::clear() {
 #define FASTERAPI_CLEAR(name) Py_CLEAR(names.name);
   FASTERAPI_NAMES(FASTERAPI_CLEAR)
 #undef FASTERAPI_CLEAR
-  for (PyObject** name : {&names.http_request, &names.http_disconnect, &names.http_1_1, &names.http_1_0, &names.empty,
-                          &names.throw_}) {
+  for (PyObject** name : {&names.http_request, &names.http_disconnect, &names.http_1_1, &names.http_1_0,
+                          &names.empty, &names.throw_}) {
     Py_CLEAR(*name);
   }
   for (auto* table : {&header_names, &methods}) {
     for (auto& [key, object] : *table) Py_DECREF(object);
     table->clear();
   }
-  for (Ref* ref : {&task_type, &cancelled_error, &invalid_state_error, &format_handle, &extract_stack,
-                   &format_callback, &asyncio_logger, &scheduler_type, &handle_type, &timer_handle_type,
-                   &completed_type, &awaitable_type, &run_type, &http_cycle_type, &server_type,
-                   &client_disconnected, &completed, &empty_bytes}) {
+  for (Ref* ref :
+       {&task_type, &cancelled_error, &invalid_state_error, &format_handle, &extract_stack, &format_callback,
+        &asyncio_logger, &scheduler_type, &handle_type, &timer_handle_type, &completed_type, &awaitable_type,
+        &run_type, &http_cycle_type, &server_type, &client_disconnected, &completed, &empty_bytes}) {
     ref->reset();
   }
 }
 
 int Module::traverse(visitproc visit, void* arg) {
-  for (Ref* ref : {&scheduler_type, &handle_type, &timer_handle_type, &completed_type, &awaitable_type, &run_type,
-                   &http_cycle_type, &server_type, &client_disconnected, &completed}) {
+  for (Ref* ref : {&scheduler_type, &handle_type, &timer_handle_type, &completed_type, &awaitable_type,
+                   &run_type, &http_cycle_type, &server_type, &client_disconnected, &completed}) {
     Py_VISIT(ref->get());
   }
   return 0;

@@ -21,8 +21,8 @@ bool NestedLoop::open(Ref pump) {
   pump_ = std::move(pump);
   Ref fd = Ref::steal(PyLong_FromLong(loop_->backend_fd()));
   if (!fd) return false;
-  return static_cast<bool>(Ref::steal(PyObject_CallMethodObjArgs(asyncio_loop_.get(), module_.names.add_reader,
-                                                                 fd.get(), pump_.get(), nullptr)));
+  return static_cast<bool>(Ref::steal(PyObject_CallMethodObjArgs(
+      asyncio_loop_.get(), module_.names.add_reader, fd.get(), pump_.get(), nullptr)));
 }
 
 void NestedLoop::close() {

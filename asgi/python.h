@@ -59,7 +59,8 @@ inline void give_error(Ref error) {
   PyErr_SetRaisedException(error.release());
 #else
   PyObject* value = error.release();
-  PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(value))), value, PyException_GetTraceback(value));
+  PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(value))), value,
+                PyException_GetTraceback(value));
 #endif
 }
 
@@ -86,10 +87,13 @@ inline Ref to_bytes(std::string_view bytes) {
 }
 
 inline Ref to_str(std::string_view utf8) {
-  return Ref::steal(PyUnicode_DecodeUTF8(utf8.data(), static_cast<Py_ssize_t>(utf8.size()), "surrogateescape"));
+  return Ref::steal(
+      PyUnicode_DecodeUTF8(utf8.data(), static_cast<Py_ssize_t>(utf8.size()), "surrogateescape"));
 }
 
-inline Ref call_method(PyObject* object, PyObject* name) { return Ref::steal(PyObject_CallMethodNoArgs(object, name)); }
+inline Ref call_method(PyObject* object, PyObject* name) {
+  return Ref::steal(PyObject_CallMethodNoArgs(object, name));
+}
 inline Ref call_method(PyObject* object, PyObject* name, PyObject* argument) {
   return Ref::steal(PyObject_CallMethodOneArg(object, name, argument));
 }

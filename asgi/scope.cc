@@ -16,10 +16,21 @@ constexpr std::size_t kMaxNameLength = 64;
 constexpr std::size_t kMaxRemembered = 192;
 
 // Headers whose value many requests share and that carry no secret of a client.
-constexpr std::string_view kSharedHeaders[] = {
-    "accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-type", "host",
-    "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site",
-    "upgrade-insecure-requests", "user-agent"};
+constexpr std::string_view kSharedHeaders[] = {"accept",
+                                               "accept-encoding",
+                                               "accept-language",
+                                               "cache-control",
+                                               "connection",
+                                               "content-type",
+                                               "host",
+                                               "sec-ch-ua",
+                                               "sec-ch-ua-mobile",
+                                               "sec-ch-ua-platform",
+                                               "sec-fetch-dest",
+                                               "sec-fetch-mode",
+                                               "sec-fetch-site",
+                                               "upgrade-insecure-requests",
+                                               "user-agent"};
 
 bool is_shared(std::string_view name) {
   return std::find(std::begin(kSharedHeaders), std::end(kSharedHeaders), name) != std::end(kSharedHeaders);
@@ -35,7 +46,8 @@ class Addresses final : public connection::Annotation {
 // "(host, port)", "(path, None)" for a Unix socket, None when unknown.
 Ref pair_of(const net::Address& address) {
   if (address.family == net::Address::Family::kNone) return Ref::share(Py_None);
-  Ref host = Ref::steal(PyUnicode_DecodeFSDefaultAndSize(address.host.data(), static_cast<Py_ssize_t>(address.host.size())));
+  Ref host = Ref::steal(
+      PyUnicode_DecodeFSDefaultAndSize(address.host.data(), static_cast<Py_ssize_t>(address.host.size())));
   bool is_unix = address.family == net::Address::Family::kUnix;
   Ref port = is_unix ? Ref::share(Py_None) : Ref::steal(PyLong_FromLong(address.port));
   if (!host || !port) return Ref();
@@ -95,7 +107,8 @@ bool ScopeBuilder::put_asgi(PyObject* scope) {
                 PyDict_GetItemWithError(asgi_.get(), names.spec_version) == spec_version_.get();
   if (!intact) {
     asgi_ = Ref::steal(PyDict_New());
-    if (!asgi_ || !put(asgi_.get(), names.version, version_) || !put(asgi_.get(), names.spec_version, spec_version_)) {
+    if (!asgi_ || !put(asgi_.get(), names.version, version_) ||
+        !put(asgi_.get(), names.spec_version, spec_version_)) {
       return false;
     }
   }
@@ -143,7 +156,8 @@ bool ScopeBuilder::put_addresses(PyObject* scope, connection::Origin& origin) {
     addresses = made.get();
     origin.annotation = std::move(made);
   }
-  return put(scope, module_.names.client, addresses->client) && put(scope, module_.names.server, addresses->server);
+  return put(scope, module_.names.client, addresses->client) &&
+         put(scope, module_.names.server, addresses->server);
 }
 
 // Upper case, as ASGI has it, although RFC 9110 9.1 makes methods case-sensitive.

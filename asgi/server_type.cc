@@ -2,8 +2,8 @@
 // loop. From the first listen() until close() the object keeps itself alive.
 #include <unistd.h>
 
-#include <cerrno>
 #include <fcntl.h>
+#include <cerrno>
 #include <new>
 
 #include "asgi/application.h"
@@ -38,8 +38,7 @@ struct NativeServer {
 };
 
 struct ServerObject {
-  PyObject_HEAD
-  alignas(NativeServer) unsigned char storage[sizeof(NativeServer)];
+  PyObject_HEAD alignas(NativeServer) unsigned char storage[sizeof(NativeServer)];
 };
 
 NativeServer& self_of(PyObject* object) {
@@ -88,30 +87,34 @@ std::unique_ptr<base::Log> make_log(const Ref& logger) {
   auto sink = [borrowed](base::LogLevel level, std::string_view message) {
     ErrorKept kept;
     Ref text = to_str(message);
-    Ref logged = text ? Ref::steal(PyObject_CallMethod(borrowed, level_name(level), "sO", "%s", text.get())) : Ref();
+    Ref logged =
+        text ? Ref::steal(PyObject_CallMethod(borrowed, level_name(level), "sO", "%s", text.get())) : Ref();
     if (!logged) PyErr_WriteUnraisable(borrowed);
   };
   Ref debug = Ref::steal(PyObject_CallMethod(borrowed, "isEnabledFor", "i", 10));
   if (!debug) PyErr_Clear();
   bool verbose = debug && debug.get() == Py_True;
-  return std::make_unique<base::Log>(verbose ? base::LogLevel::kDebug : base::LogLevel::kInfo, std::move(sink));
+  return std::make_unique<base::Log>(verbose ? base::LogLevel::kDebug : base::LogLevel::kInfo,
+                                     std::move(sink));
 }
 
 void call_access(PyObject* callback, const connection::AccessRecord& record) {
   ErrorKept kept;
-  char version[] = {static_cast<char>('0' + record.version.major), '.', static_cast<char>('0' + record.version.minor), 0};
+  char version[] = {static_cast<char>('0' + record.version.major), '.',
+                    static_cast<char>('0' + record.version.minor), 0};
   Ref client = to_str(record.client);
   Ref method = to_str(record.method);
   Ref target = to_str(record.target);
   Ref called = client && method && target
-                   ? Ref::steal(PyObject_CallFunction(callback, "OOOsi", client.get(), method.get(), target.get(),
-                                                      version, record.status))
+                   ? Ref::steal(PyObject_CallFunction(callback, "OOOsi", client.get(), method.get(),
+                                                      target.get(), version, record.status))
                    : Ref();
   if (!called) PyErr_WriteUnraisable(callback);
 }
 
 // False with an error set; `log` stays null when nothing is to be recorded.
-bool make_access_log(NativeServer& self, const std::string& root_path, std::unique_ptr<connection::AccessLog>& log) {
+bool make_access_log(NativeServer& self, const std::string& root_path,
+                     std::unique_ptr<connection::AccessLog>& log) {
   PyObject* access = self.access.get();
   if (access == Py_None) return true;
   if (PyLong_Check(access)) {
@@ -125,7 +128,8 @@ bool make_access_log(NativeServer& self, const std::string& root_path, std::uniq
     return false;
   }
   log = std::make_unique<connection::AccessLog>(
-      self.loop(), [access](const connection::AccessRecord& record) { call_access(access, record); }, root_path);
+      self.loop(), [access](const connection::AccessRecord& record) { call_access(access, record); },
+      root_path);
   return true;
 }
 
@@ -144,13 +148,14 @@ bool build(NativeServer& self, PyObject* app, PyObject* context, std::string roo
   if (!own_context || !make_access_log(self, root_path, access_log)) return false;
   self.log = make_log(self.logger);
   self.application = std::make_unique<Application>(*self.module, self.self, self.loop(), self.scheduler, app,
-                                                   self.asyncio_loop.get(), self.logger.get(), own_context.get(),
-                                                   settings.zero_copy_threshold);
+                                                   self.asyncio_loop.get(), self.logger.get(),
+                                                   own_context.get(), settings.zero_copy_threshold);
   if (!self.application->prepare(std::move(root_path), state)) return false;
   NativeServer* pointer = &self;
   self.application->set_on_change([pointer] { pointer->changed(); });
-  self.server = std::make_unique<connection::Server>(self.loop(), settings, *self.application, *self.log,
-                                                     std::move(access_log), [pointer] { pointer->changed(); });
+  self.server =
+      std::make_unique<connection::Server>(self.loop(), settings, *self.application, *self.log,
+                                           std::move(access_log), [pointer] { pointer->changed(); });
   if (self.scheduler != nullptr) {
     self.scheduler->add_close_hook(pointer, [](void* server) {
       auto* closing = static_cast<NativeServer*>(server);
@@ -169,12 +174,13 @@ int initialise(PyObject* object, PyObject* arguments, PyObject* keywords) {
     PyErr_SetString(PyExc_RuntimeError, "a Server is initialised once");
     return -1;
   }
-  static const char* names[] = {"app", "loop", "logger", "access", "state", "context", "root_path", "settings", nullptr};
+  static const char* names[] = {"app",     "loop",      "logger",   "access", "state",
+                                "context", "root_path", "settings", nullptr};
   PyObject *app, *loop, *logger = nullptr, *access = Py_None, *state = Py_None, *context = Py_None;
   PyObject* options = Py_None;
   const char* root_path = "";
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|$OOOOsO", const_cast<char**>(names), &app, &loop, &logger,
-                                   &access, &state, &context, &root_path, &options)) {
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO|$OOOOsO", const_cast<char**>(names), &app, &loop,
+                                   &logger, &access, &state, &context, &root_path, &options)) {
     return -1;
   }
   if (!PyCallable_Check(app)) {
@@ -341,12 +347,16 @@ void deallocate(PyObject* object) {
 PyMethodDef kMethods[] = {
     {"listen", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(guarded<&listen>)),
      METH_VARARGS | METH_KEYWORDS,
-     "listen(fd, backlog=2048)\n\nAccepts connections on a bound stream socket, of which it takes a duplicate. "
+     "listen(fd, backlog=2048)\n\nAccepts connections on a bound stream socket, of which it takes a "
+     "duplicate. "
      "Raises OSError."},
-    {"stop_listening", guarded<&stop_listening>, METH_NOARGS, "Closes the listeners. Open connections go on."},
-    {"drain", guarded<&drain>, METH_NOARGS, "Closes idle connections now, the others after the answer in hand."},
+    {"stop_listening", guarded<&stop_listening>, METH_NOARGS,
+     "Closes the listeners. Open connections go on."},
+    {"drain", guarded<&drain>, METH_NOARGS,
+     "Closes idle connections now, the others after the answer in hand."},
     {"abort", guarded<&abort_connections>, METH_NOARGS, "Cuts every connection at once."},
-    {"close", guarded<&close_server>, METH_NOARGS, "Stops, cuts, and lets go of the application. Idempotent."},
+    {"close", guarded<&close_server>, METH_NOARGS,
+     "Stops, cuts, and lets go of the application. Idempotent."},
     {"on_change", guarded<&on_change>, METH_O,
      "on_change(callback or None)\n\ncallback() follows the end of each connection and task."},
     {"tasks", guarded<&tasks>, METH_NOARGS, "tasks() -> list of the application's unfinished asyncio.Tasks."},
@@ -357,17 +367,19 @@ PyGetSetDef kAttributes[] = {
     {"total_requests", get_total_requests, nullptr, "Requests handed to the application so far.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
-PyType_Slot kSlots[] = {{Py_tp_doc, const_cast<char*>("Serves one ASGI 3 application on an asyncio event loop.")},
-                        {Py_tp_new, reinterpret_cast<void*>(create)},
-                        {Py_tp_init, reinterpret_cast<void*>(initialise)},
-                        {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
-                        {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
-                        {Py_tp_clear, reinterpret_cast<void*>(clear)},
-                        {Py_tp_methods, kMethods},
-                        {Py_tp_getset, kAttributes},
-                        {0, nullptr}};
+PyType_Slot kSlots[] = {
+    {Py_tp_doc, const_cast<char*>("Serves one ASGI 3 application on an asyncio event loop.")},
+    {Py_tp_new, reinterpret_cast<void*>(create)},
+    {Py_tp_init, reinterpret_cast<void*>(initialise)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear)},
+    {Py_tp_methods, kMethods},
+    {Py_tp_getset, kAttributes},
+    {0, nullptr}};
 
-PyType_Spec kSpec = {"fasterapi._native.Server", sizeof(ServerObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, kSlots};
+PyType_Spec kSpec = {"fasterapi._native.Server", sizeof(ServerObject), 0,
+                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, kSlots};
 
 }  // namespace
 

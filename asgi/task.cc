@@ -8,8 +8,7 @@
 namespace fasterapi::asgi {
 
 struct Run {
-  PyObject_HEAD
-  Module* module;
+  PyObject_HEAD Module* module;
   Ref app, scope, receive, send;  // until the first step
   Ref coroutine;                  // what the application returned, as an iterator to send to
   Ref owner_object;
@@ -203,7 +202,8 @@ int clear(PyObject* object) {
   Run& self = self_of(object);
   self.unlink();
   self.owner = nullptr;
-  for (Ref* ref : {&self.app, &self.scope, &self.receive, &self.send, &self.coroutine, &self.owner_object, &self.task}) {
+  for (Ref* ref :
+       {&self.app, &self.scope, &self.receive, &self.send, &self.coroutine, &self.owner_object, &self.task}) {
     ref->reset();
   }
   return 0;
@@ -218,23 +218,24 @@ void deallocate(PyObject* object) {
   Py_DECREF(type);
 }
 
-PyMethodDef kMethods[] = {
-    {"send", send, METH_O, nullptr},
-    {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(throw_error)), METH_FASTCALL, nullptr},
-    {"close", close, METH_NOARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr}};
+PyMethodDef kMethods[] = {{"send", send, METH_O, nullptr},
+                          {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(throw_error)),
+                           METH_FASTCALL, nullptr},
+                          {"close", close, METH_NOARGS, nullptr},
+                          {nullptr, nullptr, 0, nullptr}};
 
-PyType_Slot kSlots[] = {{Py_tp_doc, const_cast<char*>("One run of the application, driven by an asyncio.Task.")},
-                        {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
-                        {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
-                        {Py_tp_clear, reinterpret_cast<void*>(clear)},
-                        {Py_tp_getattro, reinterpret_cast<void*>(get_attribute)},
-                        {Py_tp_methods, kMethods},
-                        {Py_tp_iter, reinterpret_cast<void*>(itself)},
-                        {Py_tp_iternext, reinterpret_cast<void*>(next)},
-                        {Py_am_await, reinterpret_cast<void*>(itself)},
-                        {Py_am_send, reinterpret_cast<void*>(resume_guarded)},
-                        {0, nullptr}};
+PyType_Slot kSlots[] = {
+    {Py_tp_doc, const_cast<char*>("One run of the application, driven by an asyncio.Task.")},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear)},
+    {Py_tp_getattro, reinterpret_cast<void*>(get_attribute)},
+    {Py_tp_methods, kMethods},
+    {Py_tp_iter, reinterpret_cast<void*>(itself)},
+    {Py_tp_iternext, reinterpret_cast<void*>(next)},
+    {Py_am_await, reinterpret_cast<void*>(itself)},
+    {Py_am_send, reinterpret_cast<void*>(resume_guarded)},
+    {0, nullptr}};
 
 PyType_Spec kSpec = {"fasterapi._native.ApplicationRun", sizeof(Run), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, kSlots};
@@ -243,8 +244,8 @@ Ref make_run(Module& module, PyObject* owner_object, RunOwner& owner) {
   auto* self = PyObject_GC_New(Run, reinterpret_cast<PyTypeObject*>(module.run_type.get()));
   if (self == nullptr) return Ref();
   self->module = &module;
-  for (Ref* ref : {&self->app, &self->scope, &self->receive, &self->send, &self->coroutine, &self->owner_object,
-                   &self->task}) {
+  for (Ref* ref : {&self->app, &self->scope, &self->receive, &self->send, &self->coroutine,
+                   &self->owner_object, &self->task}) {
     new (ref) Ref();
   }
   self->owner_object = Ref::share(owner_object);

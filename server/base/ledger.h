@@ -8,9 +8,18 @@
 
 namespace fasterapi::base {
 
-enum class Kind : unsigned char { kServer, kConnection, kStream, kListener, kCycle, kAwaitable, kRun, kHandle };
-inline constexpr std::array<std::string_view, 8> kKindNames = {
-    "server", "connection", "stream", "listener", "cycle", "awaitable", "run", "handle"};
+enum class Kind : unsigned char {
+  kServer,
+  kConnection,
+  kStream,
+  kListener,
+  kCycle,
+  kAwaitable,
+  kRun,
+  kHandle
+};
+inline constexpr std::array<std::string_view, 8> kKindNames = {"server", "connection", "stream", "listener",
+                                                               "cycle",  "awaitable",  "run",    "handle"};
 
 class Ledger {
  public:

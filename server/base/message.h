@@ -27,10 +27,10 @@ struct RequestHead {
   std::string_view method;  // as received: case-sensitive (RFC 9110 9.1)
   std::string_view target;  // as received (RFC 9112 3.2), any of the four forms
   Version version;
-  std::span<const Header> headers;  // names in lower case, values without outer white space
+  std::span<const Header> headers;              // names in lower case, values without outer white space
   std::optional<std::uint64_t> content_length;  // nullopt: none, or chunked
-  bool has_body = false;          // a body of at least one byte, or of unknown length, follows
-  bool expects_continue = false;  // Expect: 100-continue (RFC 9110 10.1.1)
+  bool has_body = false;                        // a body of at least one byte, or of unknown length, follows
+  bool expects_continue = false;                // Expect: 100-continue (RFC 9110 10.1.1)
 };
 
 // Views need to live only for the duration of the call that takes this.

@@ -1,16 +1,17 @@
 #include "server/connection/access_log.h"
 
-#include <limits.h>
-#include <poll.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <utility>
 
 #include "server/base/bytes.h"
 #include "server/base/log.h"
+#include "server/net/lines.h"
 
 namespace fasterapi::connection {
+
+namespace {
+// Leaves room in a line of net::kMaxLine bytes for the rest of it.
+constexpr std::size_t kMaxTarget = 3072;
+}  // namespace
 
 AccessLog::AccessLog(net::Loop& loop, int fd, std::string root_path)
     : loop_(loop), fd_(fd), root_path_(std::move(root_path)) {
@@ -33,6 +34,7 @@ void AccessLog::record(const net::Address& peer, const base::RequestHead& reques
   }
   target_ = root_path_;
   base::append_escaped(target_, request.target);
+  if (target_.size() > kMaxTarget) target_.resize(kMaxTarget), target_.append("...");
   AccessRecord record{client_, request.method, target_, request.version, status};
   if (callback_) return callback_(record);
 
@@ -48,28 +50,12 @@ void AccessLog::record(const net::Address& peer, const base::RequestHead& reques
 }
 
 void AccessLog::write_lines() {
-  std::string told;
   if (dropped_ > 0) {
-    told = "WARNING:  " + std::to_string(dropped_) + " access log lines were dropped\n";
-    if (write_piece(told)) dropped_ = 0;
+    std::string told = "WARNING:  " + std::to_string(dropped_) + " access log lines were dropped\n";
+    if (net::write_lines(fd_, told) == 0) dropped_ = 0;
   }
-  std::string_view left = lines_;
-  while (!left.empty()) {
-    // As many whole lines as a pipe takes without blocking; a longer line goes alone.
-    std::size_t end = left.size() <= PIPE_BUF ? left.size() : left.rfind('\n', PIPE_BUF - 1) + 1;
-    if (end == 0) end = left.find('\n') + 1;
-    std::string_view piece = left.substr(0, end);
-    if (!write_piece(piece)) dropped_ += static_cast<std::size_t>(std::count(piece.begin(), piece.end(), '\n'));
-    left.remove_prefix(end);
-  }
+  dropped_ += net::write_lines(fd_, lines_);
   lines_.clear();
-}
-
-// poll(2): a pipe that is writable takes PIPE_BUF bytes at once.
-bool AccessLog::write_piece(std::string_view piece) {
-  pollfd ready{fd_, POLLOUT, 0};
-  if (::poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return false;
-  return ::write(fd_, piece.data(), piece.size()) == static_cast<ssize_t>(piece.size());
 }
 
 }  // namespace fasterapi::connection

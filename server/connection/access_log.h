@@ -34,7 +34,6 @@ class AccessLog {
 
  private:
   void write_lines();
-  bool write_piece(std::string_view piece);
 
   net::Loop& loop_;
   int fd_ = -1;

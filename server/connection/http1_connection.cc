@@ -9,7 +9,8 @@ Http1Connection::Http1Connection(Server& server, std::unique_ptr<net::Stream> st
       stream_(std::move(stream)),
       codec_(server.settings()),
       deadline_(
-          server.loop().wheel(), [](void* self) { static_cast<Http1Connection*>(self)->on_deadline(); }, this),
+          server.loop().wheel(), [](void* self) { static_cast<Http1Connection*>(self)->on_deadline(); },
+          this),
       entry_(server.loop().ledger(), base::Kind::kConnection) {
   settle_ = {[](void* self) { static_cast<Http1Connection*>(self)->settle(); }, this};
   proceed_ = {[](void* self) { static_cast<Http1Connection*>(self)->settle(); }, this};
@@ -30,6 +31,7 @@ void Http1Connection::open() {
 
 void Http1Connection::drain() {
   draining_ = true;
+  if (lingering_) return;  // has ended already, and knows when to close
   if (!in_request_ && queued() == 0) return end();
   codec_.close_after_response();
 }
@@ -53,13 +55,21 @@ void Http1Connection::on_end() {
   if (ended_) return;
   peer_ended_ = true;
   if (lingering_) return end();
-  if (in_request_) {
-    // A request that will never be whole has nobody to answer to. A whole one may still be
-    // answered: the peer has only closed its sending side, as far as anyone can tell.
-    if (!codec_.request_complete()) return end();
-    if (sink_ != nullptr) sink_->on_disconnect();
-  }
+  meet_end();
   settle();
+}
+
+// The peer sends no more. A request that will never be whole has nobody to answer to; the connection
+// ends when what is queued has been sent. A whole one may still be answered: the peer has only closed
+// its sending side, as far as anyone can tell.
+void Http1Connection::meet_end() {
+  if (!in_request_ || ended_) return;
+  if (codec_.request_complete()) {
+    if (sink_ != nullptr) sink_->on_disconnect();
+    return;
+  }
+  in_request_ = false;
+  cut_exchange();
 }
 
 void Http1Connection::on_drained() { settle(); }
@@ -100,6 +110,7 @@ void Http1Connection::begin_request() {
   waiting_ = false;
   unread_ = 0;
   discarded_ = 0;
+  continue_due_ = codec_.head().expects_continue;
   ++requests_this_turn_;
   server_.count_request();
   if (draining_) codec_.close_after_response();
@@ -108,6 +119,7 @@ void Http1Connection::begin_request() {
 
 void Http1Connection::deliver_body(std::string_view bytes) {
   moved_ = true;
+  continue_due_ = false;
   if (sink_ == nullptr) {
     discarded_ += bytes.size();
     return;
@@ -137,6 +149,11 @@ void Http1Connection::let_go() {
   discarded_ += std::exchange(unread_, 0);
 }
 
+void Http1Connection::attach(ExchangeSink& sink) {
+  if (ended_) return sink.on_cut();
+  sink_ = &sink;
+}
+
 void Http1Connection::detach() {
   let_go();
   if (codec_.response_complete()) return;
@@ -146,6 +163,7 @@ void Http1Connection::detach() {
 
 void Http1Connection::want_body() {
   codec_.send_continue();
+  if (std::exchange(continue_due_, false)) moved_ = true;
   if (!codec_.output().empty()) changed();
 }
 
@@ -200,12 +218,7 @@ void Http1Connection::settle() {
   settling_ = false;
   if (ended_) return;
   stream_->flush(codec_.output());
-  if (aborted_) {
-    // Where the end of the connection is the end of the body (HTTP/1.0), only a reset tells
-    // the peer that this body is not whole.
-    if (in_request_ && codec_.head().version.minor == 0) stream_->reset();
-    return end();
-  }
+  if (aborted_) return end();
   if (close_if_done()) return;
   if (waiting_ && queued() <= server_.settings().write_low_water) {
     waiting_ = false;
@@ -236,6 +249,7 @@ void Http1Connection::advance() {
     in_request_ = false;
     codec_.resume();
     if (codec_.has_rest()) handle(codec_.receive({}));
+    if (peer_ended_) meet_end();
   }
 }
 
@@ -288,8 +302,10 @@ Http1Connection::Phase Http1Connection::phase() const {
   if (lingering_) return Phase::kLinger;
   if (unwritten_ > 0) return Phase::kWrite;
   if (in_request_) {
-    bool reading = !codec_.request_complete() && unread_ < server_.settings().body_high_water;
-    return reading ? Phase::kBody : Phase::kNone;
+    // A client that waits for "100 Continue" owes nothing yet.
+    bool waiting =
+        !codec_.request_complete() && !continue_due_ && unread_ < server_.settings().body_high_water;
+    return waiting ? Phase::kBody : Phase::kNone;
   }
   return codec_.in_head() || !began_ ? Phase::kHead : Phase::kKeepAlive;
 }
@@ -312,9 +328,10 @@ base::Milliseconds Http1Connection::timeout(Phase phase) const {
 
 void Http1Connection::update_deadline() {
   if (ended_) return;
-  std::size_t before = std::exchange(unwritten_, queued());
+  unwritten_ = queued();
   Phase now = phase();
-  bool progress = now == Phase::kWrite ? unwritten_ < before : moved_;
+  bool progress = now == Phase::kWrite ? stream_->written() > written_ : moved_;
+  written_ = stream_->written();
   moved_ = false;
   if (now == phase_ && !progress) return;
   phase_ = now;
@@ -331,7 +348,7 @@ void Http1Connection::on_deadline() {
       return settle();
     case Phase::kWrite:
       // The kernel may have taken bytes without a call to us: that was progress.
-      if (queued() < unwritten_) return update_deadline();
+      if (stream_->written() > written_) return update_deadline();
       stream_->reset();
       return end();
     default:
@@ -348,8 +365,12 @@ void Http1Connection::end() {
   ended_ = true;
   deadline_.disarm();
   stream_->read_stop();
-  cut_exchange();
+  // Where the end of the connection is the end of the body (HTTP/1.0), only a reset tells the
+  // peer that this body is not whole.
+  bool whole = codec_.response_complete() && queued() == 0;
+  if (codec_.head_sent() && !whole && codec_.head().version.minor == 0) stream_->reset();
   server_.ended(*this);
+  cut_exchange();
 }
 
 http1::DefaultHeaders Http1Connection::default_headers() {

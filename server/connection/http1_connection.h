@@ -35,7 +35,7 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   void on_drained() override;
   void on_closed(std::string_view reason) override;
 
-  void attach(ExchangeSink& sink) override { sink_ = &sink; }
+  void attach(ExchangeSink& sink) override;
   void detach() override;
   void want_body() override;
   void body_taken(std::size_t count) override;
@@ -59,6 +59,7 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   template <class Bytes>
   base::Result<void> write_body(Bytes bytes, base::Last last);
 
+  void meet_end();
   void changed();
   void settle();
   void advance();
@@ -85,20 +86,22 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   Phase phase_ = Phase::kNone;
   std::size_t unread_ = 0;     // body bytes delivered and not yet taken
   std::size_t discarded_ = 0;  // bytes that nobody will read
-  std::size_t unwritten_ = 0;  // queued() when the write deadline was armed
+  std::size_t unwritten_ = 0;  // queued() at the last settle()
+  std::uint64_t written_ = 0;  // the stream's, when the write deadline was armed
   std::uint64_t turn_ = 0;
   unsigned requests_this_turn_ = 0;
-  bool in_request_ = false;   // a head was handed on, and request and answer are not both complete
-  bool began_ = false;        // there was a request on this connection
-  bool moved_ = false;        // a request began, or its body went on, since the deadline was armed
-  bool settling_ = false;     // a caller below settles: changed() need not ask for it
+  bool in_request_ = false;    // a head was handed on, and request and answer are not both complete
+  bool began_ = false;         // there was a request on this connection
+  bool moved_ = false;         // a request began, or its body went on, since the deadline was armed
+  bool continue_due_ = false;  // the client waits for "100 Continue"
+  bool settling_ = false;      // a caller below settles: changed() need not ask for it
   bool draining_ = false;
-  bool waiting_ = false;      // the application waits for on_writable()
+  bool waiting_ = false;  // the application waits for on_writable()
   bool peer_ended_ = false;
-  bool refused_ = false;      // the peer's fault was answered; nothing more is parsed
-  bool aborted_ = false;      // the answer cannot be finished: cut at the next settle()
-  bool lingering_ = false;    // all is sent; swallowing what the peer still sends
-  bool ended_ = false;        // on the server's list of the dead
+  bool refused_ = false;    // the peer's fault was answered; nothing more is parsed
+  bool aborted_ = false;    // the answer cannot be finished: cut at the next settle()
+  bool lingering_ = false;  // all is sent; swallowing what the peer still sends
+  bool ended_ = false;      // on the server's list of the dead
   base::Ledger::Entry entry_;
 };
 

@@ -65,7 +65,10 @@ void Server::ended(Http1Connection& connection) {
 }
 
 void Server::bury() {
-  ended_.clear();
+  // What a connection's end releases may end others.
+  while (!ended_.empty()) {
+    auto dead = std::exchange(ended_, {});
+  }
   if (on_change_) on_change_();
 }
 

@@ -69,7 +69,10 @@ base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, int fd, int b
 }
 
 Listener::Listener(Loop& loop, Handle* handle, OnStream on_stream)
-    : loop_(loop), handle_(handle), on_stream_(std::move(on_stream)), entry_(loop.ledger(), base::Kind::kListener) {
+    : loop_(loop),
+      handle_(handle),
+      on_stream_(std::move(on_stream)),
+      entry_(loop.ledger(), base::Kind::kListener) {
   handle_->owner = this;
 }
 

@@ -32,15 +32,14 @@ Loop::Loop(LoopHooks hooks, base::Ledger& ledger)
   uv_prepare_init(uv_.get(), &handles_->prepare);
   uv_check_init(uv_.get(), &handles_->check);
   uv_idle_init(uv_.get(), &handles_->idle);
-  uv_prepare_start(&handles_->prepare, [](uv_prepare_t* handle) { static_cast<Loop*>(handle->loop->data)->before_poll(); });
+  uv_prepare_start(&handles_->prepare,
+                   [](uv_prepare_t* handle) { static_cast<Loop*>(handle->loop->data)->before_poll(); });
   uv_check_start(&handles_->check, [](uv_check_t* handle) {
     auto* loop = static_cast<Loop*>(handle->loop->data);
     loop->enter();
+    if (!loop->after_poll_.empty()) loop->run_list(loop->after_poll_);
     loop->end_turn();
   });
-  // They serve the others and must not keep a turn from ending.
-  uv_unref(reinterpret_cast<uv_handle_t*>(&handles_->prepare));
-  uv_unref(reinterpret_cast<uv_handle_t*>(&handles_->check));
   wheel_ = std::make_unique<TimerWheel>(*this);
 }
 
@@ -68,15 +67,18 @@ void Loop::run(RunMode mode) {
 }
 
 void Loop::before_poll() {
-  if (!next_turn_.empty()) run_list(next_turn_);  // what puts itself off again waits for the turn after this one
+  if (!next_turn_.empty())
+    run_list(next_turn_);  // what puts itself off again waits for the turn after this one
   end_turn();
-  bool busy = !next_turn_.empty() || (hooks_.has_work != nullptr && hooks_.has_work(hooks_.owner));
+  bool busy = !next_turn_.empty() || !after_poll_.empty() ||
+              (hooks_.has_work != nullptr && hooks_.has_work(hooks_.owner));
   if (busy) {
     uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
     return;
   }
   uv_idle_stop(&handles_->idle);
-  if (may_block_ && hooks_.before_poll != nullptr && uv_backend_timeout(uv_.get()) != 0) {
+  // Whether the poll will block is not asked: libuv's answer leaves out what it registers first.
+  if (may_block_ && hooks_.before_poll != nullptr) {
     polling_ = true;
     hooks_.before_poll(hooks_.owner);
   }
@@ -112,6 +114,12 @@ void Loop::at_end_of_turn(Deferred& work) {
   if (end_of_turn_.size() == 1) changed();
 }
 
+void Loop::after_poll(Deferred& work) {
+  if (work.queued) return;
+  work.queued = true;
+  after_poll_.push_back(&work);
+}
+
 void Loop::at_next_turn(Deferred& work) {
   if (work.queued) return;
   work.queued = true;
@@ -122,7 +130,7 @@ void Loop::at_next_turn(Deferred& work) {
 void Loop::forget(Deferred& work) {
   if (!work.queued) return;
   work.queued = false;
-  for (auto* list : {&end_of_turn_, &next_turn_}) std::erase(*list, &work);
+  for (auto* list : {&end_of_turn_, &after_poll_, &next_turn_}) std::erase(*list, &work);
   for (Deferred*& running : running_) {
     if (running == &work) running = nullptr;
   }

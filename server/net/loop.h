@@ -13,20 +13,13 @@
 #include <vector>
 
 #include "server/base/ledger.h"
+#include "server/net/deferred.h"
 
 struct uv_loop_s;
 
 namespace fasterapi::net {
 
 class TimerWheel;
-
-// Work that waits in a list: a function and the object it is for. Queued at most once at a time;
-// the owner calls Loop::forget() before it dies.
-struct Deferred {
-  void (*run)(void* self) = nullptr;
-  void* self = nullptr;
-  bool queued = false;
-};
 
 // What the loop's owner does around the blocking poll.
 struct LoopHooks {
@@ -57,6 +50,8 @@ class Loop {
   }
 
   void at_end_of_turn(Deferred& work);
+  // After the callbacks of this turn's poll, which does not block.
+  void after_poll(Deferred& work);
   void at_next_turn(Deferred& work);
   void forget(Deferred& work);
   // A handle was started, or work put off: a loop that this one is nested in must run it again.
@@ -90,6 +85,7 @@ class Loop {
   std::unique_ptr<Handles> handles_;
   std::unique_ptr<TimerWheel> wheel_;
   std::vector<Deferred*> end_of_turn_;
+  std::vector<Deferred*> after_poll_;
   std::vector<Deferred*> next_turn_;
   std::vector<Deferred*> running_;
   std::vector<char> read_buffer_;

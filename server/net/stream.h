@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -21,10 +22,10 @@ struct Address {
 // Stream::close().
 class StreamSink {
  public:
-  virtual void on_bytes(std::string_view bytes) = 0;       // a view until the call returns
-  virtual void on_end() = 0;                               // the peer sent its last byte
-  virtual void on_drained() = 0;                           // all bytes of an earlier flush() are written
-  virtual void on_closed(std::string_view reason) = 0;     // the stream failed: reset, time-out, ...
+  virtual void on_bytes(std::string_view bytes) = 0;    // a view until the call returns
+  virtual void on_end() = 0;                            // the peer sent its last byte
+  virtual void on_drained() = 0;                        // all bytes of an earlier flush() are written
+  virtual void on_closed(std::string_view reason) = 0;  // the stream failed: reset, time-out, ...
 
  protected:
   ~StreamSink() = default;
@@ -42,6 +43,8 @@ class Stream {
   virtual void flush(base::Output& output) = 0;
   // Bytes taken and not yet accepted by the kernel; goes down as the peer reads.
   virtual std::size_t queued() const = 0;
+  // Bytes that the kernel has accepted since the beginning.
+  virtual std::uint64_t written() const = 0;
   virtual void shutdown() = 0;  // end of our bytes (FIN), after the queued ones
   virtual void reset() = 0;     // close with RST: the peer sees that what it got is not whole
   virtual Address peer_address() const = 0;

@@ -23,6 +23,7 @@ class TcpStream final : public Stream {
   void read_stop() override;
   void flush(base::Output& output) override;
   std::size_t queued() const override;
+  std::uint64_t written() const override { return taken_ - queued(); }
   void shutdown() override;
   void reset() override;
   Address peer_address() const override;
@@ -35,6 +36,7 @@ class TcpStream final : public Stream {
   bool write_now(base::Output& output);
   void write_later();
   void on_read(long count, const char* bytes);
+  void count_read(std::size_t count);
   void on_written(int status);
   void fail_later(int uv_error);
 
@@ -44,8 +46,12 @@ class TcpStream final : public Stream {
   bool reading_ = false;
   bool writing_ = false;
   bool shutdown_wanted_ = false;
-  int error_ = 0;  // libuv's, once the stream has failed
+  std::uint64_t taken_ = 0;  // bytes taken by flush()
+  int error_ = 0;            // libuv's, once the stream has failed
   Deferred failed_;
+  Deferred read_on_;  // reading goes on in the next turn
+  std::uint64_t read_turn_ = 0;
+  std::size_t read_this_turn_ = 0;
   base::Ledger::Entry entry_;
 };
 

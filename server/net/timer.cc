@@ -2,9 +2,24 @@
 
 #include <uv.h>
 
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
 #include "server/net/loop.h"
 
 namespace fasterapi::net {
+
+namespace {
+
+// libuv's clock, read now.
+std::uint64_t clock_ms() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
+}
+
+}  // namespace
 
 void Deadline::arm(std::chrono::milliseconds from_now) {
   if (armed()) wheel_.unlink(*this);
@@ -18,17 +33,24 @@ void Deadline::disarm() {
 TimerWheel::TimerWheel(Loop& loop) : loop_(loop), timer_(std::make_unique<uv_timer_t>()) {
   uv_timer_init(loop_.uv(), timer_.get());
   timer_->data = this;
+  // A turn that blocked has passed deadlines whose bytes wait in the socket: those are read first.
+  due_ = {[](void* self) {
+            auto* wheel = static_cast<TimerWheel*>(self);
+            wheel->advance(wheel->loop_.now_ms());
+          },
+          this};
 }
 
 TimerWheel::~TimerWheel() {
+  loop_.forget(due_);
   // libuv still reads the handle until the close has ended, inside ~Loop's last run.
-  uv_close(reinterpret_cast<uv_handle_t*>(timer_.release()), [](uv_handle_t* handle) {
-    delete reinterpret_cast<uv_timer_t*>(handle);
-  });
+  uv_close(reinterpret_cast<uv_handle_t*>(timer_.release()),
+           [](uv_handle_t* handle) { delete reinterpret_cast<uv_timer_t*>(handle); });
 }
 
 void TimerWheel::link(Deadline& deadline, std::chrono::milliseconds from_now) {
-  std::uint64_t now = loop_.now_ms();
+  // Not the turn's time: what ran since may have blocked for longer than the deadline.
+  std::uint64_t now = std::max(now_ms_, clock_ms());
   if (armed_++ == 0) {
     tick_ = now / kTickMs;
     uv_timer_start(
@@ -36,13 +58,17 @@ void TimerWheel::link(Deadline& deadline, std::chrono::milliseconds from_now) {
         [](uv_timer_t* timer) {
           auto* wheel = static_cast<TimerWheel*>(timer->data);
           wheel->loop_.enter();
-          contain([wheel] { wheel->advance(wheel->loop_.now_ms()); });
+          wheel->loop_.after_poll(wheel->due_);
         },
-        kTickMs, kTickMs);
+        kTickMs - now % kTickMs, kTickMs);
     loop_.changed();
   }
   auto wait = static_cast<std::uint64_t>(from_now.count() < 0 ? 0 : from_now.count());
   deadline.tick_ = (now + wait) / kTickMs + 1;  // the end of that tick: late, never early
+  push(deadline);
+}
+
+void TimerWheel::push(Deadline& deadline) {
   Deadline*& slot = slots_[deadline.tick_ % kSlots];
   deadline.next_ = slot;
   deadline.previous_ = &slot;
@@ -50,15 +76,20 @@ void TimerWheel::link(Deadline& deadline, std::chrono::milliseconds from_now) {
   slot = &deadline;
 }
 
-void TimerWheel::unlink(Deadline& deadline) {
+void TimerWheel::pull(Deadline& deadline) {
   *deadline.previous_ = deadline.next_;
   if (deadline.next_ != nullptr) deadline.next_->previous_ = deadline.previous_;
   deadline.previous_ = nullptr;
   deadline.next_ = nullptr;
+}
+
+void TimerWheel::unlink(Deadline& deadline) {
+  pull(deadline);
   if (--armed_ == 0) uv_timer_stop(timer_.get());
 }
 
 void TimerWheel::advance(std::uint64_t now_ms) {
+  now_ms_ = std::max(now_ms_, now_ms);
   std::uint64_t target = now_ms / kTickMs;
   // After a stall longer than a lap one lap visits every slot.
   if (target > tick_ + kSlots) tick_ = target - kSlots;
@@ -69,15 +100,17 @@ void TimerWheel::advance(std::uint64_t now_ms) {
 }
 
 void TimerWheel::run_slot(std::uint64_t tick) {
-  // Firing may arm and disarm anything, so the slot is searched anew after each.
-  for (bool fired = true; fired;) {
-    fired = false;
-    for (Deadline* deadline = slots_[tick % kSlots]; deadline != nullptr; deadline = deadline->next_) {
-      if (deadline->tick_ > tick) continue;
-      unlink(*deadline);
-      deadline->fire_(deadline->self_);
-      fired = true;
-      break;
+  // Firing may arm and disarm anything, so each is taken from a list of its own before it fires.
+  Deadline* waiting = std::exchange(slots_[tick % kSlots], nullptr);
+  if (waiting != nullptr) waiting->previous_ = &waiting;
+  while (waiting != nullptr) {
+    Deadline& deadline = *waiting;
+    if (deadline.tick_ > tick) {
+      pull(deadline);
+      push(deadline);
+    } else {
+      unlink(deadline);
+      deadline.fire_(deadline.self_);
     }
   }
 }

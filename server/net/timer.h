@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "server/net/deferred.h"
+
 struct uv_timer_s;
 
 namespace fasterapi::net {
@@ -56,14 +58,18 @@ class TimerWheel {
   static constexpr std::uint64_t kTickMs = 100;
   static constexpr std::size_t kSlots = 512;
 
+  void push(Deadline& deadline);
+  void pull(Deadline& deadline);
   void link(Deadline& deadline, std::chrono::milliseconds from_now);
   void unlink(Deadline& deadline);
   void run_slot(std::uint64_t tick);
 
   Loop& loop_;
   std::unique_ptr<uv_timer_s> timer_;
+  Deferred due_;
   std::array<Deadline*, kSlots> slots_{};
-  std::uint64_t tick_ = 0;  // the last one that was run
+  std::uint64_t tick_ = 0;    // the last one that was run
+  std::uint64_t now_ms_ = 0;  // the latest that advance() was told: a test's clock is ahead of the loop's
   std::size_t armed_ = 0;
 };
 

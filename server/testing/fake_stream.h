@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -76,6 +77,7 @@ class FakePeer {
   std::string unread_;
   std::string received_;
   base::Output queue_;
+  std::uint64_t written_ = 0;
   bool reading_ = false;
   bool end_due_ = false;
   bool shut_down_ = false;
@@ -103,6 +105,7 @@ class FakePeer::Stream final : public net::Stream {
     std::swap(peer_.queue_, output);
   }
   std::size_t queued() const override { return peer_.queue_.size(); }
+  std::uint64_t written() const override { return peer_.written_; }
   void shutdown() override { peer_.shut_down_ = true; }
   void reset() override {
     peer_.reset_ = true;
@@ -128,6 +131,7 @@ inline void FakePeer::write(base::Output& output) {
     output.gather(piece);
     std::size_t count = std::min(piece[0].iov_len, window);
     received_.append(static_cast<const char*>(piece[0].iov_base), count);
+    written_ += count;
     output.consume(count);
     if (window != kNoLimit) window -= count;
   }
