@@ -184,6 +184,23 @@ def test_access_line_of_the_logger_is_the_same(start: Start) -> None:
     assert len(process.out) == 1
 
 
+def test_a_filter_added_in_the_lifespan_is_heard(start: Start) -> None:
+    files = {
+        "late.py": """
+        import logging, hello
+        async def app(scope, receive, send):
+            if scope["type"] == "lifespan":
+                logging.getLogger("fasterapi.access").addFilter(lambda record: record.args[2] != "/health")
+            await hello.app(scope, receive, send)
+        """
+    }
+    process = start("late:app", "--port", "0", files=files)
+    process.get("/health")
+    process.get("/other")
+    process.stop()
+    assert ["/other" in line for line in process.out] == [True]
+
+
 def test_print_is_not_held_back(start: Start) -> None:
     """The handler that is passed over would have flushed the stream."""
     files = {
