@@ -51,9 +51,9 @@ set(FASTERAPI_CLICK "click>=8.1,<9")
 install(CODE "
   set(home \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${FASTERAPI_HOME}\")
   if(NOT EXISTS \"\${home}/vendor/click/__init__.py\")
-    message(STATUS \"Installing ${FASTERAPI_CLICK} into \${home}\")
+    message(STATUS \"Installing ${FASTERAPI_CLICK} into \${home}/vendor\")
     execute_process(
-      COMMAND \"${Python3_EXECUTABLE}\" -m pip install --quiet --disable-pip-version-check --no-deps
+      COMMAND \"${Python3_EXECUTABLE}\" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps
               --target \"\${home}/vendor\" \"${FASTERAPI_CLICK}\"
       COMMAND_ERROR_IS_FATAL ANY)
   endif()
