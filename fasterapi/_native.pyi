@@ -18,6 +18,10 @@ class Scheduler:
     """Mixed in before ``asyncio.SelectorEventLoop``: callbacks, timers, readiness and the run of
     one turn, over libuv. See ``fasterapi.loop.EventLoop``."""
 
+    def _set_native_debug(self, enabled: bool) -> None: ...
+    def _set_native_task_factory(self, factory: Any) -> None: ...
+    def _close_native(self) -> None: ...
+
 class Settings(TypedDict, total=False):
     """Limits and switches; what is absent keeps the default of ``server/base/settings.h``.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import signal
+import socket
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -39,6 +40,8 @@ class _NoSelector(selectors.BaseSelector):
 
 class EventLoop(Scheduler, asyncio.SelectorEventLoop):
     """An asyncio event loop whose turn is one run of libuv. Unix only, one thread."""
+
+    _csock: socket.socket  # the stdlib's end of the self-pipe that signals are written to
 
     def __init__(self) -> None:
         asyncio.SelectorEventLoop.__init__(self, _NoSelector())
