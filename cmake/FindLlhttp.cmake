@@ -3,9 +3,13 @@
 # and hash. Older ones are refused: they accept a bare CR or a bad chunk terminator
 # (CVE-2023-30589, CVE-2024-27982, CVE-2025-23167).
 #
-# Defines the target Llhttp::llhttp and Llhttp_VERSION.
+# Defines the target Llhttp::llhttp and Llhttp_VERSION. LLHTTP_SDIST_DIR keeps what was fetched; the presets
+# share one.
 set(LLHTTP_SDIST "httptools==0.9.0")
 set(LLHTTP_SDIST_HASH "sha256:d484ebb7e3a3f3597b0f645fbd1b85633674ca808c1f5ba11c2caf7c66f5c8b6")
+
+set(LLHTTP_SDIST_DIR ${CMAKE_BINARY_DIR}/_llhttp CACHE PATH "Where the sdist with llhttp's source is kept")
+mark_as_advanced(LLHTTP_SDIST_DIR)
 
 function(_llhttp_version include_dir out)
   file(STRINGS ${include_dir}/llhttp.h lines REGEX "^#define LLHTTP_VERSION_(MAJOR|MINOR|PATCH) ")
@@ -14,27 +18,25 @@ function(_llhttp_version include_dir out)
   set(${out} ${version} PARENT_SCOPE)
 endfunction()
 
-# The sdist's folder below the build tree, downloaded once.
+# The folder of llhttp inside the sdist, downloaded once. pip runs the sdist's build backend to read its
+# metadata; that backend may come as a wheel, only httptools itself may not.
 function(_llhttp_from_sdist out)
-  set(folder ${CMAKE_BINARY_DIR}/_llhttp)
-  file(GLOB header ${folder}/*/vendor/llhttp/include/llhttp.h)
-  if(NOT header)
-    file(WRITE ${folder}/requirements.txt "${LLHTTP_SDIST} --hash=${LLHTTP_SDIST_HASH}\n")
+  string(REPLACE "==" "-" name ${LLHTTP_SDIST})
+  set(root ${LLHTTP_SDIST_DIR}/${name}/vendor/llhttp)
+  if(NOT EXISTS ${root}/include/llhttp.h)
+    set(requirements ${CMAKE_BINARY_DIR}/_llhttp_requirements.txt)
+    file(WRITE ${requirements} "${LLHTTP_SDIST} --hash=${LLHTTP_SDIST_HASH}\n")
     message(STATUS "Fetching llhttp's source inside ${LLHTTP_SDIST}")
     execute_process(
       COMMAND ${Python3_EXECUTABLE} -m pip download --quiet --disable-pip-version-check --no-deps
-              --no-binary :all: --require-hashes -r ${folder}/requirements.txt -d ${folder}
+              --no-binary httptools --require-hashes -r ${requirements} -d ${LLHTTP_SDIST_DIR}
       RESULT_VARIABLE failed ERROR_VARIABLE error)
-    file(GLOB archive ${folder}/httptools-*.tar.gz)
-    if(failed OR NOT archive)
+    if(failed OR NOT EXISTS ${LLHTTP_SDIST_DIR}/${name}.tar.gz)
       message(FATAL_ERROR "No libllhttp >= ${Llhttp_FIND_VERSION} on this system, and "
                           "'pip download ${LLHTTP_SDIST}' failed:\n${error}")
     endif()
-    file(ARCHIVE_EXTRACT INPUT ${archive} DESTINATION ${folder})
-    file(GLOB header ${folder}/*/vendor/llhttp/include/llhttp.h)
+    file(ARCHIVE_EXTRACT INPUT ${LLHTTP_SDIST_DIR}/${name}.tar.gz DESTINATION ${LLHTTP_SDIST_DIR})
   endif()
-  get_filename_component(include_dir ${header} DIRECTORY)
-  get_filename_component(root ${include_dir} DIRECTORY)
   set(${out} ${root} PARENT_SCOPE)
 endfunction()
 
