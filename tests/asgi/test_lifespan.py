@@ -220,17 +220,6 @@ def test_L12_lifespan_that_returns_at_once(serve):
     assert server.terminate() in CLEAN
 
 
-def test_L13_one_lifespan_for_each_worker(serve):
-    server = serve("apps.lifespans:plain", "--workers", "2")
-    server.probe.expect("startup-complete", count=2)
-    assert serves_soon(server)
-    assert server.terminate() == 0
-    started = {record["pid"] for record in server.probe.seen("startup")}
-    assert len(started) == 2
-    assert len(server.probe.seen("startup")) == 2
-    assert sorted(record["pid"] for record in server.probe.seen("shutdown")) == sorted(started)
-
-
 def test_L17_exception_at_shutdown(serve):
     server = serve("apps.lifespans:raises_at_shutdown")
     assert serves(server)
