@@ -66,17 +66,32 @@ PyObject* repr(PyObject* object) {
   const char* name = is_timer ? "TimerHandle" : "Handle";
   if (self->callback == nullptr)
     return PyUnicode_FromFormat("<%s%s>", name, self->cancelled ? " cancelled" : "");
-  Ref arguments = Ref::steal(arguments_tuple(self));
-  if (!arguments) return nullptr;
-  Ref text = Ref::steal(PyObject_CallFunctionObjArgs(self->module->format_callback.get(), self->callback,
-                                                     arguments.get(), nullptr));
+  Ref text = describe(self);
   if (!text) return nullptr;
   return PyUnicode_FromFormat("<%s %U>", name, text.get());
+}
+
+int traverse(PyObject* object, visitproc visit, void* arg) {
+  Handle* self = self_of(object);
+  Py_VISIT(Py_TYPE(object));
+  Py_VISIT(self->callback);
+  Py_VISIT(self->context);
+  Py_VISIT(self->source_traceback);
+  Py_ssize_t kept = self->argument_count > Handle::kInlineArguments ? 1 : self->argument_count;
+  for (Py_ssize_t i = 0; i < kept; ++i) Py_VISIT(self->arguments[i]);
+  return 0;
+}
+
+int clear(PyObject* object) {
+  drop_callback(self_of(object));
+  Py_CLEAR(self_of(object)->context);
+  return 0;
 }
 
 void deallocate(PyObject* object) {
   Handle* self = self_of(object);
   PyTypeObject* type = Py_TYPE(object);
+  PyObject_GC_UnTrack(object);
   drop_callback(self);
   Py_CLEAR(self->context);
   Py_CLEAR(self->source_traceback);
@@ -105,6 +120,8 @@ PyGetSetDef kHandleAttributes[] = {{"_callback", get_callback, nullptr, nullptr,
 PyType_Slot kHandleSlots[] = {
     {Py_tp_doc, const_cast<char*>("A callback scheduled on the loop, as asyncio.Handle.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear)},
     {Py_tp_repr, reinterpret_cast<void*>(repr)},
     {Py_tp_methods, kHandleMethods},
     {Py_tp_getset, kHandleAttributes},
@@ -117,7 +134,9 @@ PyType_Slot kTimerSlots[] = {
 
 constexpr unsigned kFlags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION;
 
-PyType_Spec kHandleSpec = {"fasterapi._native.Handle", sizeof(Handle), 0, kFlags, kHandleSlots};
+PyType_Spec kHandleSpec = {"fasterapi._native.Handle", sizeof(Handle), 0, kFlags | Py_TPFLAGS_HAVE_GC,
+                           kHandleSlots};
+// Inherits the flag, with the functions that go with it.
 PyType_Spec kTimerSpec = {"fasterapi._native.TimerHandle", sizeof(Handle), 0, kFlags, kTimerSlots};
 
 }  // namespace
@@ -125,7 +144,7 @@ PyType_Spec kTimerSpec = {"fasterapi._native.TimerHandle", sizeof(Handle), 0, kF
 Handle* new_handle(Module& module, PyObject* type, PyObject* callback, PyObject* const* arguments,
                    Py_ssize_t count, PyObject* context) {
   auto* type_object = reinterpret_cast<PyTypeObject*>(type);
-  auto* handle = PyObject_New(Handle, type_object);
+  auto* handle = PyObject_GC_New(Handle, type_object);
   if (handle == nullptr) return nullptr;
   handle->module = &module;
   handle->callback = Py_NewRef(callback);
@@ -146,7 +165,16 @@ Handle* new_handle(Module& module, PyObject* type, PyObject* callback, PyObject*
     Py_DECREF(handle);
     return nullptr;
   }
+  PyObject_GC_Track(reinterpret_cast<PyObject*>(handle));
   return handle;
+}
+
+Ref describe(Handle* handle) {
+  if (handle->callback == nullptr) return Ref::steal(PyObject_Repr(reinterpret_cast<PyObject*>(handle)));
+  Ref arguments = Ref::steal(arguments_tuple(handle));
+  if (!arguments) return Ref();
+  return Ref::steal(PyObject_CallFunctionObjArgs(handle->module->format_callback.get(), handle->callback,
+                                                 arguments.get(), nullptr));
 }
 
 void drop_callback(Handle* handle) {
@@ -161,7 +189,7 @@ void drop_callback(Handle* handle) {
 }
 
 bool run_handle(Handle* handle) {
-  if (handle->callback == nullptr) return true;
+  if (handle->callback == nullptr || handle->context == nullptr) return true;
   // The callback may cancel its own handle: it is kept alive until it has returned.
   Ref callback = Ref::share(handle->callback);
   if (PyContext_Enter(handle->context) != 0) return false;

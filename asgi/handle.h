@@ -38,4 +38,7 @@ bool run_handle(Handle* handle);
 
 void drop_callback(Handle* handle);
 
+// "callback(arguments) at file:line", as asyncio's messages have it. Null with an error set.
+Ref describe(Handle* handle);
+
 }  // namespace fasterapi::asgi

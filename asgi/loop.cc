@@ -1,5 +1,6 @@
 #include "asgi/loop.h"
 
+#include <unistd.h>
 #include <uv.h>
 
 #include <cmath>
@@ -12,23 +13,21 @@ struct Scheduler::Handles {
   uv_timer_t timer;
 };
 
-// A file descriptor that Python code watches. Freed by the callback of uv_close.
-struct Scheduler::Watcher {
-  uv_poll_t poll;
-  Scheduler* scheduler;
-  int fd;
-  Handle* reader = nullptr;  // owned
-  Handle* writer = nullptr;  // owned
-  ~Watcher() {
-    Py_XDECREF(reader);
-    Py_XDECREF(writer);
-  }
-};
-
 namespace {
 
 // libuv's timers count whole milliseconds; a year is as good as for ever and fits.
 constexpr double kLongestTimerMs = 366.0 * 24 * 3600 * 1000;
+
+// A daemon thread that comes back from its poll while the interpreter ends must not run on. CPython
+// before 3.14 ends it by unwinding, which libuv's and our own frames do not survive.
+void wait_for_ever_if_finalizing() {
+#if PY_VERSION_HEX >= 0x030D0000
+  bool finalizing = Py_IsFinalizing() != 0;
+#else
+  bool finalizing = _Py_IsFinalizing() != 0;
+#endif
+  while (finalizing) pause();
+}
 
 void release_all(auto& handles) {
   auto taken = std::exchange(handles, {});
@@ -42,18 +41,23 @@ Scheduler::Scheduler(PyObject* self, Module& module)
   net::LoopHooks hooks;
   hooks.owner = this;
   // What was put off to the end of the turn may have scheduled callbacks.
-  hooks.has_work = [](void* owner) { return !static_cast<Scheduler*>(owner)->ready_.empty(); };
+  hooks.has_work = [](void* owner) { return static_cast<Scheduler*>(owner)->must_not_block(); };
   hooks.before_poll = [](void* owner) { static_cast<Scheduler*>(owner)->released_ = PyEval_SaveThread(); };
   hooks.after_poll = [](void* owner) {
+    wait_for_ever_if_finalizing();
     PyEval_RestoreThread(std::exchange(static_cast<Scheduler*>(owner)->released_, nullptr));
   };
   loop_ = std::make_unique<net::Loop>(hooks, module.ledger);
   uv_async_init(loop_->uv(), &handles_->wake, [](uv_async_t* async) {
     auto* scheduler = static_cast<Scheduler*>(async->data);
     scheduler->loop_->enter();
-    scheduler->on_wake();
+    scheduler->take_foreign();
   });
   handles_->wake.data = this;
+  readiness_ =
+      std::make_unique<net::Readiness>(*loop_, this, [](void* owner, int fd, bool readable, bool writable) {
+        static_cast<Scheduler*>(owner)->on_ready(fd, readable, writable);
+      });
   uv_timer_init(loop_->uv(), &handles_->timer);
   handles_->timer.data = this;
 }
@@ -71,7 +75,9 @@ void Scheduler::close() {
   for (Handle* handle : timers_) handle->scheduler = nullptr;
   release_all(timers_);
   for (auto& hook : std::exchange(close_hooks_, {})) hook.run(hook.self);
-  while (!watchers_.empty()) let_go(*watchers_.begin()->second);
+  auto watchers = std::exchange(watchers_, {});
+  watchers.clear();
+  readiness_.reset();
   loop_.reset();  // waits until libuv has let go of every handle
 }
 
@@ -120,6 +126,7 @@ Handle* Scheduler::call_soon(PyObject* callback, PyObject* const* arguments, Py_
     first_step_->handle_ = Ref::steal(reinterpret_cast<PyObject*>(handle));
     first_step_ = nullptr;
   } else {
+    if (foreign_waits_) take_foreign();
     ready_.push_back(handle);
   }
   return handle;
@@ -149,12 +156,15 @@ Handle* Scheduler::call_soon_threadsafe(PyObject* callback, PyObject* const* arg
     return nullptr;
   }
   foreign_.push_back(handle);
+  foreign_waits_ = true;
   uv_async_send(&handles_->wake);
   return handle;
 }
 
-void Scheduler::on_wake() {
+// What other threads have scheduled keeps its place before what is scheduled from here on.
+void Scheduler::take_foreign() {
   std::lock_guard lock(foreign_mutex_);
+  foreign_waits_ = false;
   ready_.insert(ready_.end(), foreign_.begin(), foreign_.end());
   foreign_.clear();
 }
@@ -172,19 +182,21 @@ bool Scheduler::run_once() {
   }
   running_ = true;
   thread_ = PyThread_get_thread_ident();
-  run_ready();
-  if (!error_) {
-    bool block = ready_.empty() && !wants_to_stop();
-    loop_->run(block ? net::RunMode::kOnce : net::RunMode::kNoWait);
-    loop_->enter();
-  }
+  if (foreign_waits_) take_foreign();
+  bool block = ready_.empty() && !wants_to_stop();
+  loop_->run(block ? net::RunMode::kOnce : net::RunMode::kNoWait);
+  loop_->enter();
+  if (!error_) run_ready();
   running_ = false;
   if (!error_) return true;
   give_error(std::move(error_));
   return false;
 }
 
+bool Scheduler::must_not_block() { return !ready_.empty() || error_ || wants_to_stop(); }
+
 bool Scheduler::wants_to_stop() {
+  ErrorKept kept;
   Ref stopping = Ref::steal(PyObject_GetAttr(self_, module_.names._stopping));
   if (!stopping) PyErr_Clear();
   return stopping && stopping.get() != Py_False;
@@ -234,7 +246,7 @@ void Scheduler::report(Handle* handle) {
   Ref error = take_error();
   if (fatal) return stop_with(std::move(error));
   Ref context = Ref::steal(PyDict_New());
-  Ref text = Ref::steal(PyObject_Repr(reinterpret_cast<PyObject*>(handle)));
+  Ref text = describe(handle);
   if (!text) PyErr_Clear();
   Ref message = Ref::steal(text ? PyUnicode_FromFormat("Exception in callback %U", text.get())
                                 : PyUnicode_FromString("Exception in callback"));
@@ -348,93 +360,92 @@ void Scheduler::sift_down(std::size_t index) {
 
 // --- File descriptors ----------------------------------------------------------------------
 
-Handle* Scheduler::watch(int fd, int event, PyObject* callback, PyObject* const* arguments,
+Handle* Scheduler::watch(PyObject* file, int fd, Event event, PyObject* callback, PyObject* const* arguments,
                          Py_ssize_t count) {
-  if (!check(callback, "add_reader", false)) return nullptr;
-  std::unique_ptr<Watcher>& slot = watchers_[fd];
-  if (slot == nullptr) {
-    auto watcher = std::make_unique<Watcher>();
-    int failed = uv_poll_init(loop_->uv(), &watcher->poll, fd);
-    if (failed != 0) {
-      watchers_.erase(fd);
-      errno = -failed;
-      PyErr_SetFromErrno(PyExc_OSError);
-      return nullptr;
-    }
-    watcher->scheduler = this;
-    watcher->fd = fd;
-    watcher->poll.data = watcher.get();
-    slot = std::move(watcher);
+  if (!check(callback, "add_reader", true)) return nullptr;
+  Ref handle = Ref::steal(
+      reinterpret_cast<PyObject*>(make(module_.handle_type.get(), callback, arguments, count, nullptr)));
+  if (!handle) return nullptr;
+  auto* added = reinterpret_cast<Handle*>(handle.get());
+  added->repeats = true;
+  Watcher& watcher = watchers_[fd];
+  Ref replaced = std::exchange(event == Event::kRead ? watcher.reader : watcher.writer, handle);
+  int error = readiness_->watch(fd, static_cast<bool>(watcher.reader), static_cast<bool>(watcher.writer));
+  if (error != 0) {
+    watchers_.erase(fd);
+    errno = error;
+    PyErr_SetFromErrno(PyExc_OSError);
+    return nullptr;
   }
-  Watcher& watcher = *slot;
-  Handle* handle = make(module_.handle_type.get(), callback, arguments, count, nullptr);
-  if (handle != nullptr) {
-    handle->repeats = true;
-    Handle*& place = event == UV_READABLE ? watcher.reader : watcher.writer;
-    Ref replaced = Ref::steal(reinterpret_cast<PyObject*>(std::exchange(place, handle)));
-    if (replaced) {
-      reinterpret_cast<Handle*>(replaced.get())->cancelled = true;
-      drop_callback(reinterpret_cast<Handle*>(replaced.get()));
-    }
-    Py_INCREF(handle);
-  }
-  update(watcher);
-  return handle;
+  watcher.file = Ref::share(file);
+  // Last, because what goes with it may call us.
+  retire(std::move(replaced));
+  handle.release();
+  return added;
 }
 
-int Scheduler::unwatch(int fd, int event) {
+int Scheduler::unwatch(int fd, Event event) {
   auto found = watchers_.find(fd);
   if (found == watchers_.end()) return 0;
-  Watcher& watcher = *found->second;
-  Handle*& place = event == UV_READABLE ? watcher.reader : watcher.writer;
-  Ref removed = Ref::steal(reinterpret_cast<PyObject*>(std::exchange(place, nullptr)));
-  update(watcher);
+  Watcher& watcher = found->second;
+  Ref removed = std::exchange(event == Event::kRead ? watcher.reader : watcher.writer, Ref());
   if (!removed) return 0;
+  bool other = watcher.reader || watcher.writer;
+  int error = readiness_->watch(fd, static_cast<bool>(watcher.reader), static_cast<bool>(watcher.writer));
+  if (!other || error != 0) {
+    Ref file = std::move(watcher.file);
+    Ref reader = std::move(watcher.reader);
+    Ref writer = std::move(watcher.writer);
+    watchers_.erase(found);
+  }
+  retire(std::move(removed));
+  if (error == 0 || !other) return 1;  // the kernel forgets a closed descriptor by itself
+  errno = error;
+  PyErr_SetFromErrno(PyExc_OSError);
+  return -1;
+}
+
+// The descriptor under which an object is watched that cannot name it any more: it was closed.
+int Scheduler::watched_fd(PyObject* file) const {
+  for (const auto& [fd, watcher] : watchers_) {
+    if (watcher.file.get() == file) return fd;
+  }
+  return -1;
+}
+
+void Scheduler::retire(Ref removed) {
+  if (!removed) return;
   auto* handle = reinterpret_cast<Handle*>(removed.get());
   handle->cancelled = true;
   drop_callback(handle);
-  return 1;
 }
 
-// Tells libuv what is watched now; lets go of the watcher when that is nothing.
-void Scheduler::update(Watcher& watcher) {
-  int events = (watcher.reader != nullptr ? UV_READABLE : 0) | (watcher.writer != nullptr ? UV_WRITABLE : 0);
-  if (events != 0) {
-    uv_poll_start(&watcher.poll, events, [](uv_poll_t* poll, int status, int happened) {
-      auto* self = static_cast<Watcher*>(poll->data);
-      self->scheduler->loop_->enter();
-      self->scheduler->on_poll(*self, status, happened);
-    });
-    return;
-  }
-  let_go(watcher);
-}
-
-void Scheduler::let_go(Watcher& watcher) {
-  auto found = watchers_.find(watcher.fd);
-  Watcher* released = found->second.release();
-  watchers_.erase(found);
-  uv_close(reinterpret_cast<uv_handle_t*>(&released->poll), [](uv_handle_t* handle) {
-    static_cast<net::Loop*>(handle->loop->data)->enter();
-    delete static_cast<Watcher*>(handle->data);
-  });
-}
-
-void Scheduler::on_poll(Watcher& watcher, int status, int events) {
-  // A broken descriptor is ready for both: the callback's own system call names the error.
-  if (status < 0) {
-    events = UV_READABLE | UV_WRITABLE;
-    update(watcher);  // libuv has stopped watching it
-  }
-  for (auto [handle, event] :
-       {std::pair(watcher.reader, UV_READABLE), std::pair(watcher.writer, UV_WRITABLE)}) {
-    if (handle == nullptr || (events & event) == 0) continue;
-    if (handle->cancelled) {
-      unwatch(watcher.fd, event);
-      return;  // the watcher may be gone; what else is ready comes up again in the next turn
+void Scheduler::on_ready(int fd, bool readable, bool writable) {
+  auto found = watchers_.find(fd);
+  if (found == watchers_.end()) return;
+  Ref reader = readable ? found->second.reader : Ref();
+  Ref writer = writable ? found->second.writer : Ref();
+  for (auto& [handle, event] : {std::pair(&reader, Event::kRead), std::pair(&writer, Event::kWrite)}) {
+    if (!*handle) continue;
+    auto* ready = reinterpret_cast<Handle*>(handle->get());
+    if (!ready->cancelled) {
+      ready_.push_back(reinterpret_cast<Handle*>(handle->release()));
+    } else if (unwatch(fd, event) < 0) {
+      PyErr_Clear();
     }
-    ready_.push_back(reinterpret_cast<Handle*>(Py_NewRef(reinterpret_cast<PyObject*>(handle))));
   }
+}
+
+int Scheduler::traverse(visitproc visit, void* arg) {
+  for (Handle* handle : ready_) Py_VISIT(handle);
+  for (Handle* handle : timers_) Py_VISIT(handle);
+  for (auto& [fd, watcher] : watchers_) {
+    Py_VISIT(watcher.reader.get());
+    Py_VISIT(watcher.writer.get());
+    Py_VISIT(watcher.file.get());
+  }
+  Py_VISIT(task_factory_.get());
+  return 0;
 }
 
 }  // namespace fasterapi::asgi

@@ -1,11 +1,12 @@
 // The scheduler under fasterapi.loop.EventLoop: asyncio's callbacks, timers and file-descriptor
 // readiness over one libuv loop, in one thread. The stdlib keeps what is built on these.
 //
-// A turn (_run_once): the callbacks that are ready now run in order; then libuv polls, blocking
-// only when nothing is ready; what became due or readable is ready for the next turn. The GIL is
-// released around the blocking poll alone and taken back by the first callback of the batch.
+// A turn (_run_once): libuv polls, blocking only when no callback is ready; then the callbacks that
+// are ready, by then, run in order; what they schedule waits for the next turn. The GIL is released
+// around the blocking poll alone and taken back by the first callback of the batch.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "asgi/handle.h"
 #include "asgi/module.h"
 #include "server/net/loop.h"
+#include "server/net/readiness.h"
 
 namespace fasterapi::asgi {
 
@@ -35,8 +37,12 @@ class Scheduler {
                                PyObject* context);
   Handle* call_at(double when, PyObject* callback, PyObject* const* arguments, Py_ssize_t count,
                   PyObject* context);
-  Handle* watch(int fd, int event, PyObject* callback, PyObject* const* arguments, Py_ssize_t count);
-  int unwatch(int fd, int event);  // 1: there was a callback, 0: none
+  // A reader or writer of `fd`, which `file` (the number or an object with fileno()) named.
+  enum class Event : bool { kRead, kWrite };
+  Handle* watch(PyObject* file, int fd, Event event, PyObject* callback, PyObject* const* arguments,
+                Py_ssize_t count);
+  int unwatch(int fd, Event event);      // 1: there was a callback, 0: none, -1: error set
+  int watched_fd(PyObject* file) const;  // -1: none
   void close();
   // Called once when the loop closes, while its handles can still be closed.
   void add_close_hook(void* self, void (*run)(void*)) { close_hooks_.push_back({self, run}); }
@@ -45,7 +51,7 @@ class Scheduler {
   }
 
   void cancel_timer(Handle* handle);
-  bool running() const { return running_; }
+  int traverse(visitproc visit, void* arg);
   bool closed() const { return closed_; }
   void set_debug(bool debug) { debug_ = debug; }
   bool debug() const { return debug_; }
@@ -77,7 +83,12 @@ class Scheduler {
 
  private:
   struct Handles;
-  struct Watcher;
+  // A file descriptor that Python code watches.
+  struct Watcher {
+    Ref file;
+    Ref reader;  // Handles
+    Ref writer;
+  };
   struct CloseHook {
     void* self;
     void (*run)(void*);
@@ -94,10 +105,10 @@ class Scheduler {
   void sift_up(std::size_t index);
   void sift_down(std::size_t index);
   Handle* remove_timer(std::size_t index);
-  void on_wake();
-  void on_poll(Watcher& watcher, int status, int events);
-  void update(Watcher& watcher);
-  void let_go(Watcher& watcher);
+  bool must_not_block();
+  void take_foreign();
+  void on_ready(int fd, bool readable, bool writable);
+  void retire(Ref removed);
 
   PyObject* self_;  // the Python object that owns this one
   Module& module_;
@@ -107,9 +118,11 @@ class Scheduler {
   std::vector<Handle*> timers_;  // a binary heap by (when, sequence), owned references
   std::uint64_t next_sequence_ = 0;
   double armed_for_ = 0;  // when the libuv timer fires; 0: not armed
-  std::unordered_map<int, std::unique_ptr<Watcher>> watchers_;
+  std::unique_ptr<net::Readiness> readiness_;
+  std::unordered_map<int, Watcher> watchers_;
   std::mutex foreign_mutex_;
-  std::vector<Handle*> foreign_;       // from other threads; owned references, guarded by the mutex
+  std::vector<Handle*> foreign_;  // from other threads; owned references, guarded by the mutex
+  std::atomic<bool> foreign_waits_ = false;
   PyThreadState* released_ = nullptr;  // while the GIL is released around the poll
   unsigned long thread_ = 0;           // the thread of run_once()
   FirstStep* first_step_ = nullptr;

@@ -1,5 +1,4 @@
 // The Python face of the scheduler: the methods that fasterapi.loop.EventLoop inherits.
-#include <uv.h>
 
 #include <new>
 
@@ -98,7 +97,12 @@ PyObject* call_later(PyObject* object, PyObject* const* given, Py_ssize_t count,
 
 PyObject* time(PyObject*, PyObject*) { return PyFloat_FromDouble(Scheduler::time()); }
 
-PyObject* is_running(PyObject* object, PyObject*) { return PyBool_FromLong(self_of(object).running()); }
+// asyncio's own sign: true between two turns too, as other threads see it.
+PyObject* is_running(PyObject* object, PyObject*) {
+  Ref thread = Ref::steal(PyObject_GetAttr(object, self_of(object).module().names._thread_id));
+  if (!thread) return nullptr;
+  return PyBool_FromLong(thread.get() != Py_None);
+}
 
 PyObject* get_debug(PyObject* object, PyObject*) { return PyBool_FromLong(self_of(object).debug()); }
 
@@ -107,7 +111,7 @@ PyObject* run_once(PyObject* object, PyObject*) {
   Py_RETURN_NONE;
 }
 
-template <int kEvent>
+template <Scheduler::Event kEvent>
 PyObject* watch(PyObject* object, PyObject* const* given, Py_ssize_t count) {
   if (count < 2) {
     PyErr_SetString(PyExc_TypeError, "a file descriptor and a callback are needed");
@@ -115,16 +119,22 @@ PyObject* watch(PyObject* object, PyObject* const* given, Py_ssize_t count) {
   }
   int fd = PyObject_AsFileDescriptor(given[0]);
   if (fd < 0) return nullptr;
-  return as_object(self_of(object).watch(fd, kEvent, given[1], given + 2, count - 2));
+  return as_object(self_of(object).watch(given[0], fd, kEvent, given[1], given + 2, count - 2));
 }
 
-template <int kEvent>
+template <Scheduler::Event kEvent>
 PyObject* unwatch(PyObject* object, PyObject* file) {
   Scheduler& self = self_of(object);
   if (self.closed()) Py_RETURN_FALSE;
   int fd = PyObject_AsFileDescriptor(file);
+  if (fd < 0) {
+    ErrorKept kept;
+    fd = self.watched_fd(file);
+    if (fd >= 0) kept.forget();
+  }
   if (fd < 0) return nullptr;
-  return PyBool_FromLong(self.unwatch(fd, kEvent));
+  int removed = self.unwatch(fd, kEvent);
+  return removed < 0 ? nullptr : PyBool_FromLong(removed);
 }
 
 PyObject* set_native_debug(PyObject* object, PyObject* enabled) {
@@ -158,10 +168,24 @@ PyObject* create(PyTypeObject* type, PyObject*, PyObject*) {
   return object;
 }
 
+int traverse(PyObject* object, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(object));
+  Scheduler* scheduler = reinterpret_cast<SchedulerObject*>(object)->scheduler;
+  return scheduler == nullptr ? 0 : scheduler->traverse(visit, arg);
+}
+
+// BaseEventLoop.__del__ has closed the loop before this, as a rule.
+int clear(PyObject* object) {
+  Scheduler* scheduler = reinterpret_cast<SchedulerObject*>(object)->scheduler;
+  if (scheduler != nullptr) scheduler->close();
+  return 0;
+}
+
 void deallocate(PyObject* object) {
   auto* self = reinterpret_cast<SchedulerObject*>(object);
   PyTypeObject* type = Py_TYPE(object);
-  if (PyType_IS_GC(type)) PyObject_GC_UnTrack(object);
+  PyObject_GC_UnTrack(object);
+  if (self->scheduler != nullptr) self->scheduler->close();
   delete self->scheduler;
   self->scheduler = nullptr;
   type->tp_free(object);
@@ -184,10 +208,10 @@ PyMethodDef kMethods[] = {
     {"is_running", is_running, METH_NOARGS, "Whether the loop is in a turn."},
     {"get_debug", get_debug, METH_NOARGS, "Whether debug mode is on."},
     {"_run_once", guarded<&run_once>, METH_NOARGS, "One turn of the loop."},
-    {"_add_reader", FASTERAPI_FAST(guarded<&watch<UV_READABLE>>), METH_FASTCALL, nullptr},
-    {"_add_writer", FASTERAPI_FAST(guarded<&watch<UV_WRITABLE>>), METH_FASTCALL, nullptr},
-    {"_remove_reader", guarded<&unwatch<UV_READABLE>>, METH_O, nullptr},
-    {"_remove_writer", guarded<&unwatch<UV_WRITABLE>>, METH_O, nullptr},
+    {"_add_reader", FASTERAPI_FAST(guarded<&watch<Scheduler::Event::kRead>>), METH_FASTCALL, nullptr},
+    {"_add_writer", FASTERAPI_FAST(guarded<&watch<Scheduler::Event::kWrite>>), METH_FASTCALL, nullptr},
+    {"_remove_reader", guarded<&unwatch<Scheduler::Event::kRead>>, METH_O, nullptr},
+    {"_remove_writer", guarded<&unwatch<Scheduler::Event::kWrite>>, METH_O, nullptr},
     {"_set_native_debug", set_native_debug, METH_O, nullptr},
     {"_set_native_task_factory", set_native_task_factory, METH_O, nullptr},
     {"_close_native", guarded<&close_native>, METH_NOARGS, nullptr},
@@ -198,11 +222,13 @@ PyType_Slot kSlots[] = {
                                   "asyncio.SelectorEventLoop.")},
     {Py_tp_new, reinterpret_cast<void*>(create)},
     {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear)},
     {Py_tp_methods, kMethods},
     {0, nullptr}};
 
 PyType_Spec kSpec = {"fasterapi._native.Scheduler", sizeof(SchedulerObject), 0,
-                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, kSlots};
+                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, kSlots};
 
 }  // namespace
 

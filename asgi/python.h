@@ -71,6 +71,7 @@ class ErrorKept {
   ~ErrorKept() {
     if (error_) give_error(std::move(error_));
   }
+  void forget() { error_.reset(); }
   ErrorKept(const ErrorKept&) = delete;
   ErrorKept& operator=(const ErrorKept&) = delete;
 

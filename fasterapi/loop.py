@@ -14,7 +14,7 @@ import selectors
 import signal
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fasterapi._native import Scheduler
@@ -41,24 +41,37 @@ class _NoSelector(selectors.BaseSelector):
 class EventLoop(Scheduler, asyncio.SelectorEventLoop):
     """An asyncio event loop whose turn is one run of libuv. Unix only, one thread."""
 
-    _csock: socket.socket  # the stdlib's end of the self-pipe that signals are written to
+    # The stdlib's own.
+    _csock: socket.socket  # the end of the self-pipe that signals are written to
+    _signal_handlers: dict[int, asyncio.Handle]
+    _check_closed: Callable[[], None]
+    _check_running: Callable[[], None]
 
     def __init__(self) -> None:
         asyncio.SelectorEventLoop.__init__(self, _NoSelector())
 
     def run_forever(self) -> None:
         """Runs until ``stop()``. In the main thread signals wake the loop."""
+        self._check_closed()
+        self._check_running()
         if threading.current_thread() is not threading.main_thread():
             super().run_forever()
             return
         # libuv goes back to sleep when a signal interrupts its poll; a byte on the self-pipe does
         # not let it, and the interpreter runs the Python-level handler on the way to reading it.
-        previous = signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
+        own = self._csock.fileno()
+        previous = signal.set_wakeup_fd(own, warn_on_full_buffer=False)
         try:
             super().run_forever()
         finally:
-            if not self.is_closed():
-                signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
+            if self._signal_handlers:
+                previous = own
+            elif previous == own:
+                previous = -1
+            signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
+
+    def _add_callback_signalsafe(self, handle: asyncio.Handle) -> None:
+        self.call_soon_threadsafe(handle._run)
 
     def remove_signal_handler(self, sig: int) -> bool:
         """Removes the handler; ``True`` if there was one. Signals go on waking a running loop."""

@@ -16,10 +16,9 @@ enum class Kind : unsigned char {
   kCycle,
   kAwaitable,
   kRun,
-  kHandle
 };
-inline constexpr std::array<std::string_view, 8> kKindNames = {"server", "connection", "stream", "listener",
-                                                               "cycle",  "awaitable",  "run",    "handle"};
+inline constexpr std::array<std::string_view, 7> kKindNames = {"server", "connection", "stream", "listener",
+                                                               "cycle",  "awaitable",  "run"};
 
 class Ledger {
  public:
