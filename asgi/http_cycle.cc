@@ -151,13 +151,14 @@ PyObject* HttpCycle::send(PyObject* message) {
 }
 
 bool HttpCycle::start(PyObject* message) {
-  if (started_) {
-    PyErr_SetString(PyExc_RuntimeError, "'http.response.start' was sent already");
-    return false;
-  }
   int status = 0;
-  HeaderList& headers = application_.header_list();
+  // Taken out while in use: reading a message may run the application's code, and that may send.
+  HeaderList headers = std::move(application_.header_list());
   bool sent = read_start(module_, message, status, headers);
+  if (sent && started_) {
+    PyErr_SetString(PyExc_RuntimeError, "'http.response.start' was sent already");
+    sent = false;
+  }
   if (sent && gone()) {
     PyErr_SetString(module_.client_disconnected.get(), "the client has disconnected");
     sent = false;
@@ -167,7 +168,9 @@ bool HttpCycle::start(PyObject* message) {
     if (!result) PyErr_SetString(PyExc_ValueError, result.failure().reason.c_str());
     sent = started_ = static_cast<bool>(result);
   }
+  ErrorKept kept;
   headers.clear();
+  application_.header_list() = std::move(headers);
   return sent;
 }
 

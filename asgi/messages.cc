@@ -19,8 +19,6 @@ bool look_up(PyObject* message, PyObject* key, PyObject*& value) {
   return value != nullptr || !PyErr_Occurred();
 }
 
-bool is_exact_sequence(PyObject* object) { return PyTuple_CheckExact(object) || PyList_CheckExact(object); }
-
 }  // namespace
 
 bool read_type(Module& module, PyObject* message, MessageType& type) {
@@ -76,8 +74,10 @@ bool HeaderList::read_pair(PyObject* pair) {
   if (!read_bytes(items[0], "name", header.name) || !read_bytes(items[1], "value", header.value))
     return false;
   headers_.push_back(header);
-  // A tuple keeps its items as long as the message lives; whatever else could drop them.
-  if (!PyTuple_CheckExact(pair)) {
+  // The views are into what the pair holds. A tuple keeps that; anything else may be changed.
+  if (PyTuple_CheckExact(pair)) {
+    kept_.push_back(Ref::share(pair));
+  } else {
     kept_.push_back(Ref::share(items[0]));
     kept_.push_back(Ref::share(items[1]));
   }
@@ -88,12 +88,10 @@ bool HeaderList::read(PyObject* headers) {
   Ref sequence =
       Ref::steal(PySequence_Fast(headers, "response headers must be an iterable of (name, value) pairs"));
   if (!sequence) return false;
-  bool keeps_items = is_exact_sequence(headers);
-  Py_ssize_t count = PySequence_Fast_GET_SIZE(sequence.get());
-  for (Py_ssize_t i = 0; i < count && i < PySequence_Fast_GET_SIZE(sequence.get()); ++i) {
+
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(sequence.get()); ++i) {
     Ref pair = Ref::share(PySequence_Fast_GET_ITEM(sequence.get(), i));
     if (!read_pair(pair.get())) return false;
-    if (!keeps_items) kept_.push_back(std::move(pair));
   }
   return true;
 }
@@ -124,8 +122,12 @@ bool read_body(Module& module, PyObject* message, BodyMessage& body) {
   if (!look_up(message, module.names.body, bytes)) return false;
   if (bytes == nullptr || bytes == Py_None) {
     body.body = module.empty_bytes;
-  } else if (PyBytes_Check(bytes)) {
+  } else if (PyBytes_CheckExact(bytes)) {
     body.body = Ref::share(bytes);
+  } else if (PyBytes_Check(bytes)) {
+    // A subclass may run code when it dies, which would be in the middle of a write.
+    body.body = to_bytes(bytes_view(bytes));
+    if (!body.body) return false;
   } else if (PyByteArray_Check(bytes) || PyMemoryView_Check(bytes)) {
     body.body = Ref::steal(PyBytes_FromObject(bytes));
     if (!body.body) return false;

@@ -13,6 +13,7 @@ struct Run {
   Ref coroutine;                  // what the application returned, as an iterator to send to
   Ref owner_object;
   RunOwner* owner;  // null once the run has ended
+  bool running;     // inside a step: whoever sends or throws now is refused, as by a coroutine
   Ref task;         // while in the list: asyncio itself holds tasks weakly
   Runs* list;
   Run* previous;
@@ -111,14 +112,24 @@ PySendResult resume(PyObject* object, PyObject* value, PyObject** result) {
   return PYGEN_RETURN;
 }
 
+bool begin_step(Run& self) {
+  if (!std::exchange(self.running, true)) return true;
+  PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+  return false;
+}
+
 PySendResult resume_guarded(PyObject* object, PyObject* value, PyObject** result) {
+  *result = nullptr;
+  if (!begin_step(self_of(object))) return PYGEN_ERROR;
+  PySendResult sent = PYGEN_ERROR;
   try {
-    return resume(object, value, result);
+    sent = resume(object, value, result);
   } catch (...) {
     set_error_from_exception();
     *result = nullptr;
-    return PYGEN_ERROR;
   }
+  self_of(object).running = false;
+  return sent;
 }
 
 PyObject* as_iterator(PySendResult sent, PyObject* result) {
@@ -136,7 +147,7 @@ PyObject* send(PyObject* object, PyObject* value) {
 
 PyObject* next(PyObject* object) { return send(object, Py_None); }
 
-PyObject* throw_error(PyObject* object, PyObject* const* given, Py_ssize_t count) {
+PyObject* throw_into(PyObject* object, PyObject* const* given, Py_ssize_t count) {
   Run& self = self_of(object);
   if (count < 1) {
     PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
@@ -164,8 +175,19 @@ PyObject* throw_error(PyObject* object, PyObject* const* given, Py_ssize_t count
   return as_iterator(sent, result);
 }
 
+PyObject* throw_error(PyObject* object, PyObject* const* given, Py_ssize_t count) {
+  if (!begin_step(self_of(object))) return nullptr;
+  PyObject* result = throw_into(object, given, count);
+  self_of(object).running = false;
+  return result;
+}
+
 PyObject* close(PyObject* object, PyObject*) {
   Run& self = self_of(object);
+  if (self.running) {
+    PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+    return nullptr;
+  }
   Ref coroutine = self.coroutine;
   if (coroutine) {
     Ref closed = call_method(coroutine.get(), self.module->names.close);
@@ -250,6 +272,7 @@ Ref make_run(Module& module, PyObject* owner_object, RunOwner& owner) {
   }
   self->owner_object = Ref::share(owner_object);
   self->owner = &owner;
+  self->running = false;
   self->list = nullptr;
   self->previous = self->next = nullptr;
   new (&self->entry) base::Ledger::Entry(module.ledger, base::Kind::kRun);

@@ -52,6 +52,8 @@ struct Settings {
   // --- Fairness -----------------------------------------------------------------------------
   // Pipelined requests of one connection answered in one turn of the loop before others run.
   unsigned max_requests_per_turn = 64;
+  // Bytes that one answer writes in one turn, to a peer that takes them all, before others run.
+  std::size_t max_written_per_turn = 1024 * 1024;
 
   // --- Response headers ---------------------------------------------------------------------
   bool server_header = true;

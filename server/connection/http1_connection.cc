@@ -196,11 +196,29 @@ base::Result<void> Http1Connection::write_body(Bytes bytes, base::Last last) {
   if (last == base::Last::kYes) {
     let_go();
   } else if (queued() >= server_.settings().write_high_water) {
-    stream_->flush(codec_.output());
-    waiting_ = queued() >= server_.settings().write_high_water;
+    flush_before_more();
   }
   changed();
   return result;
+}
+
+// The application goes on at once as long as the peer takes everything; but not for ever in one
+// turn, and not into a stream that has failed, of which it hears when it waits.
+void Http1Connection::flush_before_more() {
+  const base::Settings& settings = server_.settings();
+  begin_turn();
+  written_this_turn_ += codec_.output().size();
+  stream_->flush(codec_.output());
+  bool enough = written_this_turn_ >= settings.max_written_per_turn;
+  if (enough) server_.loop().at_next_turn(proceed_);
+  waiting_ = enough || stream_->broken() || queued() >= settings.write_high_water;
+}
+
+void Http1Connection::begin_turn() {
+  if (turn_ == server_.loop().turn()) return;
+  turn_ = server_.loop().turn();
+  requests_this_turn_ = 0;
+  written_this_turn_ = 0;
 }
 
 bool Http1Connection::writable() const { return !waiting_; }
@@ -220,7 +238,7 @@ void Http1Connection::settle() {
   stream_->flush(codec_.output());
   if (aborted_) return end();
   if (close_if_done()) return;
-  if (waiting_ && queued() <= server_.settings().write_low_water) {
+  if (waiting_ && !proceed_.queued && queued() <= server_.settings().write_low_water) {
     waiting_ = false;
     if (sink_ != nullptr) sink_->on_writable();
   }
@@ -231,10 +249,7 @@ void Http1Connection::settle() {
 // While the request in hand is complete and answered, goes on to the next that was pipelined.
 void Http1Connection::advance() {
   const base::Settings& settings = server_.settings();
-  if (turn_ != server_.loop().turn()) {
-    turn_ = server_.loop().turn();
-    requests_this_turn_ = 0;
-  }
+  begin_turn();
   while (!ended_ && !aborted_ && in_request_ && codec_.request_complete() && codec_.response_complete()) {
     if (codec_.wants_close()) {
       in_request_ = false;

@@ -59,6 +59,8 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   template <class Bytes>
   base::Result<void> write_body(Bytes bytes, base::Last last);
 
+  void flush_before_more();
+  void begin_turn();
   void meet_end();
   void changed();
   void settle();
@@ -90,6 +92,7 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   std::uint64_t written_ = 0;  // the stream's, when the write deadline was armed
   std::uint64_t turn_ = 0;
   unsigned requests_this_turn_ = 0;
+  std::size_t written_this_turn_ = 0;
   bool in_request_ = false;    // a head was handed on, and request and answer are not both complete
   bool began_ = false;         // there was a request on this connection
   bool moved_ = false;         // a request began, or its body went on, since the deadline was armed

@@ -37,6 +37,7 @@ base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, int fd, int b
     close(fd);
     return system_failure(error, "getsockname");
   }
+  hold_standard_descriptors();
   bool is_unix = bound.ss_family == AF_UNIX;
   auto* handle = new Handle(is_unix ? Address::Family::kUnix : Address::Family::kInet);
   int failed = is_unix ? uv_pipe_init(loop.uv(), &handle->pipe, 0) : uv_tcp_init(loop.uv(), &handle->tcp);

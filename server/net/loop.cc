@@ -1,5 +1,7 @@
 #include "server/net/loop.h"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <string>
@@ -26,6 +28,7 @@ Loop::Loop(LoopHooks hooks, base::Ledger& ledger)
       uv_(std::make_unique<uv_loop_t>()),
       handles_(std::make_unique<Handles>()),
       read_buffer_(kReadBuffer) {
+  hold_standard_descriptors();
   int failed = uv_loop_init(uv_.get());
   if (failed != 0) throw std::system_error(-failed, std::generic_category(), "uv_loop_init");
   uv_->data = this;
@@ -155,6 +158,14 @@ std::time_t Loop::wall_seconds() {
     wall_known_ = true;
   }
   return wall_;
+}
+
+void hold_standard_descriptors() {
+  // open() takes the lowest number that is free.
+  for (int fd = 0; fd >= 0 && fd <= STDERR_FILENO;) {
+    fd = ::open("/dev/null", O_RDWR);
+    if (fd > STDERR_FILENO) ::close(fd);
+  }
 }
 
 std::string error_text(int uv_error) {

@@ -109,6 +109,10 @@ bool contain(Body&& body) noexcept {
   }
 }
 
+// Opens /dev/null where standard input, output or error is closed: a connection that got such a
+// number would be written to by whoever prints, and libuv refuses to close it.
+void hold_standard_descriptors();
+
 // uv_strerror and the number as a phrase for logs: "connection reset by peer (ECONNRESET)".
 std::string error_text(int uv_error);
 

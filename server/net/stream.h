@@ -45,6 +45,8 @@ class Stream {
   virtual std::size_t queued() const = 0;
   // Bytes that the kernel has accepted since the beginning.
   virtual std::uint64_t written() const = 0;
+  // The stream has failed, and on_closed() is on its way.
+  virtual bool broken() const = 0;
   virtual void shutdown() = 0;  // end of our bytes (FIN), after the queued ones
   virtual void reset() = 0;     // close with RST: the peer sees that what it got is not whole
   virtual Address peer_address() const = 0;

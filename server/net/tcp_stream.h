@@ -24,6 +24,7 @@ class TcpStream final : public Stream {
   void flush(base::Output& output) override;
   std::size_t queued() const override;
   std::uint64_t written() const override { return taken_ - queued(); }
+  bool broken() const override { return error_ != 0; }
   void shutdown() override;
   void reset() override;
   Address peer_address() const override;

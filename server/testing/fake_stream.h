@@ -106,6 +106,7 @@ class FakePeer::Stream final : public net::Stream {
   }
   std::size_t queued() const override { return peer_.queue_.size(); }
   std::uint64_t written() const override { return peer_.written_; }
+  bool broken() const override { return false; }
   void shutdown() override { peer_.shut_down_ = true; }
   void reset() override {
     peer_.reset_ = true;
