@@ -28,6 +28,8 @@ bool NestedLoop::open(Ref pump) {
 void NestedLoop::close() {
   if (!pump_) return;
   ErrorKept kept;
+  // Nobody runs it after this: what was ended is buried, and its descriptors closed, now.
+  if (!loop_->in_turn()) loop_->run(net::RunMode::kNoWait);
   pump_.reset();
   Ref timer = std::move(timer_);
   if (timer) call_method(timer.get(), module_.names.cancel);

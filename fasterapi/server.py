@@ -230,7 +230,10 @@ class Server:
         assert self._loop is not None
         shutdown = self._loop.create_task(self.lifespan.shutdown())
         shutdown.add_done_callback(lambda _: self._changed.set())
-        await self._until(lambda: shutdown.done() or self.force_exit)
+        limit = self.config.timeout_graceful_shutdown
+        if not await self._until(lambda: shutdown.done() or self.force_exit, limit):
+            logger.error("Application shutdown cancelled, timeout graceful shutdown exceeded")
+            self.gave_up = True
         if shutdown.done():
             shutdown.result()
         else:

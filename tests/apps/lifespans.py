@@ -112,3 +112,10 @@ async def returns_after_startup(scope: Scope, receive: Receive, send: Send) -> N
 @answering
 async def returns_at_once(scope: Scope, receive: Receive, send: Send) -> None:
     say("scope")
+
+
+@answering
+async def hangs_at_shutdown(scope: Scope, receive: Receive, send: Send) -> None:
+    await startup(receive, send)
+    await receive()
+    await asyncio.Event().wait()

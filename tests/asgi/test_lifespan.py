@@ -254,3 +254,10 @@ def test_L03_inherited_socket_is_not_served_before_startup_complete(serve):
             early.request("GET", "/early")
             assert early.response().body == b"served"
         assert server.probe.order()[:3] == ["startup", "startup-complete", "request"]
+
+
+def test_L06_shutdown_that_hangs_is_bounded_by_the_grace_period(serve):
+    server = serve("apps.lifespans:hangs_at_shutdown", "--timeout-graceful-shutdown", "1")
+    server.signal(signal.SIGTERM)
+    assert server.wait(limit=15) in CLEAN
+    assert "timeout graceful shutdown exceeded" in server.stderr
