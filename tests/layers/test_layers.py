@@ -38,7 +38,7 @@ THIRD_PARTY = {
     "openssl/": {"server/tls", "server/websocket/handshake.cc"},
     "spdlog/": {"server/base/log.cc"},
     "structmember.h": {"asgi"},
-    "uv.h": {"server/net", "asgi/loop.cc", "asgi/loop_type.cc"},  # the event loop, in two files
+    "uv.h": {"server/net", "asgi/loop.cc"},
     "zlib.h": {"server/websocket"},
 }
 IN_TESTS = ("gtest/", "gmock/")
@@ -153,7 +153,7 @@ WRONG = [
     (
         "server/connection/server.cc",
         "#include <uv.h>",
-        "belongs to asgi/loop.cc, asgi/loop_type.cc, server/net",
+        "belongs to asgi/loop.cc, server/net",
     ),
     ("server/connection/server.cc", "#  include <llhttp.h>", "belongs to server/http1"),
     ("server/net/loop.cc", "#include <Python.h>", "belongs to asgi"),
