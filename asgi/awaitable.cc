@@ -81,7 +81,8 @@ PySendResult resume(PyObject* object, PyObject* value, PyObject** result) {
   }
   for (;;) {
     if (self.waiting) {
-      PySendResult sent = PyIter_Send(self.waiting.get(), value, result);
+      Ref waiting = self.waiting;  // a step may close this awaitable
+      PySendResult sent = PyIter_Send(waiting.get(), value, result);
       if (sent == PYGEN_NEXT) return sent;
       stop_waiting(self);
       if (sent == PYGEN_ERROR) return sent;

@@ -240,7 +240,8 @@ void HttpCycle::on_start_failure() {
 void HttpCycle::answer_500() {
   connection::Exchange* exchange = std::exchange(exchange_, nullptr);
   if (exchange == nullptr) return;
-  if (!started_) {
+  // An application that was told of the disconnect and gave up owes nobody an answer.
+  if (!started_ && !told_) {
     started_ = true;
     if (exchange->start({500, kErrorHeaders}) && exchange->body(kErrorBody, base::Last::kYes)) {
       complete_ = true;

@@ -51,6 +51,7 @@ class Scheduler {
   }
 
   void cancel_timer(Handle* handle);
+  bool in_turn() const { return running_; }
   int traverse(visitproc visit, void* arg);
   bool closed() const { return closed_; }
   void set_debug(bool debug) { debug_ = debug; }

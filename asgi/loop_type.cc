@@ -148,6 +148,10 @@ PyObject* set_native_task_factory(PyObject* object, PyObject* factory) {
 }
 
 PyObject* close_native(PyObject* object, PyObject*) {
+  if (self_of(object).in_turn()) {
+    PyErr_SetString(PyExc_RuntimeError, "Cannot close a running event loop");
+    return nullptr;
+  }
   self_of(object).close();
   Py_RETURN_NONE;
 }

@@ -103,7 +103,8 @@ PySendResult resume(PyObject* object, PyObject* value, PyObject** result) {
     return PYGEN_ERROR;
   }
   if (!self.coroutine && !call_application(self)) return end_with_error(self, result);
-  PySendResult sent = PyIter_Send(self.coroutine.get(), value, result);
+  Ref coroutine = self.coroutine;  // a step may collect this object
+  PySendResult sent = PyIter_Send(coroutine.get(), value, result);
   if (sent == PYGEN_NEXT) return sent;
   if (sent == PYGEN_ERROR) return end_with_error(self, result);
   Py_CLEAR(*result);
