@@ -89,7 +89,8 @@ _SHOWN_DEFAULT: dict[str, str | bool] = {
 _OWN_DEFAULT = {"app_dir": "", "log_config": None}
 
 _PORT = Integer(0, 65535)
-_COUNT = Integer(min=0)
+_COUNT = Integer(min=0, max=2**31 - 1)
+_SECONDS = Integer(min=0, max=365 * 24 * 3600)
 
 # Group, option, type, help. The default and the variable follow from the name.
 _SHOWN: tuple[tuple[str, str, Any, str], ...] = (
@@ -123,11 +124,11 @@ _SHOWN: tuple[tuple[str, str, Any, str], ...] = (
     ("Binding", "--port", _PORT, "Port to listen on; 0 takes a free one."),
     ("Binding", "--uds", str, "Listen on a Unix domain socket at this path instead."),
     ("Binding", "--fd", _COUNT, "Listen on the socket that is open at this file descriptor instead."),
-    ("Binding", "--backlog", Integer(min=1), "Connections that may wait to be accepted."),
+    ("Binding", "--backlog", Integer(min=1, max=2**31 - 1), "Connections that may wait to be accepted."),
     ("HTTP", "--root-path", str, "The path below which a proxy serves the application (ASGI's root_path)."),
     ("HTTP", "--server-header/--no-server-header", bool, "Whether responses say `server: fasterapi`."),
     ("HTTP", "--date-header/--no-date-header", bool, "Whether responses carry the date."),
-    ("Timeouts", "--timeout-keep-alive", _COUNT, "Seconds after which an idle connection is closed."),
+    ("Timeouts", "--timeout-keep-alive", _SECONDS, "Seconds after which an idle connection is closed."),
     (
         "Timeouts",
         "--timeout-graceful-shutdown",
