@@ -79,7 +79,7 @@ def test_defaults_of_such_options_may_be_given(start: Start) -> None:
 ERRORS: list[tuple[list[str], int, str]] = [
     (["hello:app", "--port", "x"], 2, "Error: Invalid value for '--port': 'x' is not a valid integer."),
     (["hello:app", "--port", "65536"], 2, "Error: Invalid value for '--port': 65536 is not in the range"),
-    (["hello:app", "--backlog", "0"], 2, "Error: Invalid value for '--backlog': 0 is not in the range x>=1."),
+    (["hello:app", "--backlog", "0"], 2, "Error: Invalid value for '--backlog': 0 is not in the range 1<=x<=2147483647."),
     (["hello:app", "--lifespan", "maybe"], 2, "Error: Invalid value for '--lifespan': 'maybe' is not one of"),
     (["hello:app", "--log-level", "loud"], 2, "Error: Invalid value for '--log-level': 'loud' is not one of"),
     (
