@@ -1,0 +1,80 @@
+"""Applications that do what no application should: none of it may harm the server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from apps.registry import Receive, Scope, Send
+
+START = {"type": "http.response.start", "status": 200, "headers": []}
+
+
+async def steps_itself(receive: Receive, send: Send) -> None:
+    """Steps its own coroutine from inside."""
+    task = asyncio.current_task()
+    assert task is not None
+    said = []
+    for step in (lambda coroutine: coroutine.send(None), lambda coroutine: coroutine.throw(KeyError())):
+        try:
+            step(task.get_coro())
+        except ValueError as error:
+            said.append(str(error))
+    await send(START)
+    await send({"type": "http.response.body", "body": "|".join(said).encode()})
+
+
+async def changes_headers(receive: Receive, send: Send) -> None:
+    """The list of headers is emptied by one of its own items while it is read."""
+    headers: list[Any] = [(b"x-%d" % number, b"v" * 100) for number in range(50)]
+
+    class Evil:
+        def __iter__(self) -> Any:
+            headers.clear()
+            return iter((b"x-evil", b"1"))
+
+    headers.append(Evil())
+    await send({**START, "headers": headers})
+    await send({"type": "http.response.body", "body": b"changed"})
+
+
+async def dying_body(receive: Receive, send: Send) -> None:
+    """A body whose end sends more."""
+
+    class Body(bytes):
+        def __del__(self) -> None:
+            send({"type": "http.response.body", "body": b"z" * 20_000, "more_body": True})
+
+    await send(START)
+    for _ in range(10):
+        await send({"type": "http.response.body", "body": Body(b"y" * 50_000), "more_body": True})
+    await send({"type": "http.response.body", "body": b"end"})
+
+
+async def endless(receive: Receive, send: Send) -> None:
+    """Never waits for anything but send()."""
+    await send(START)
+    while True:
+        await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+
+
+async def gives_up(receive: Receive, send: Send) -> None:
+    """Long polling whose client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+PATHS = {
+    f"/{application.__name__}": application
+    for application in (steps_itself, changes_headers, dying_body, endless, gives_up)
+}
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "http":
+        raise ValueError(scope["type"])
+    if scope["path"] in PATHS:
+        await PATHS[scope["path"]](receive, send)
+    else:
+        await send(START)
+        await send({"type": "http.response.body", "body": b"served"})

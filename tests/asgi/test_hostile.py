@@ -1,0 +1,60 @@
+"""Applications and clients at their worst, each of which once stopped or corrupted the server (reliability C8)."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def hostile(serve):
+    return serve("apps.hostile:app")
+
+
+def still_serves(server):
+    with server.connect() as connection:
+        return connection.get("/").body == b"served"
+
+
+def test_A14_step_from_inside_a_step_is_refused(hostile):
+    with hostile.connect() as connection:
+        answer = connection.get("/steps_itself")
+    assert answer.body == b"coroutine already executing|coroutine already executing"
+    assert still_serves(hostile)
+
+
+def test_H73_headers_that_change_while_they_are_read(hostile):
+    with hostile.connect() as connection:
+        answer = connection.get("/changes_headers")
+    names = [name.lower() for name, _ in answer.headers if name.lower().startswith(b"x-")]
+    assert names == [b"x-%d" % number for number in range(50)] + [b"x-evil"]
+    assert still_serves(hostile)
+
+
+def test_H75_body_whose_end_sends_more(hostile):
+    with hostile.connect() as connection:
+        body = connection.get("/dying_body").body
+    assert set(body) <= set(b"yzend")
+    assert body.endswith(b"end")
+    assert body.count(b"y") == 500_000
+    assert still_serves(hostile)
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_S6_endless_stream_to_a_client_that_leaves_does_not_hold_the_loop(hostile, how):
+    for _ in range(3):
+        with hostile.connect() as connection:
+            connection.request("GET", "/endless")
+            connection.head()
+            connection.read_exactly(100_000)
+            getattr(connection, how)()
+        assert still_serves(hostile)
+
+
+def test_H111_application_that_gives_up_on_disconnect_is_not_answered_for(hostile):
+    with hostile.connect() as connection:
+        connection.request("GET", "/gives_up")
+    assert still_serves(hostile)
+    hostile.terminate()
+    assert "GET / " in hostile.stdout
+    assert "gives_up" not in hostile.stdout
+    assert "ERROR" not in hostile.stderr
