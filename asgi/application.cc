@@ -1,5 +1,6 @@
 #include "asgi/application.h"
 
+#include "asgi/all_tasks.h"
 #include "asgi/http_cycle.h"
 #include "asgi/loop.h"
 
@@ -26,6 +27,7 @@ Application::Application(Module& module, PyObject* owner, net::Loop& loop, Sched
       zero_copy_threshold_(zero_copy_threshold) {}
 
 bool Application::prepare(std::string root_path, PyObject* state) {
+  if (!quicken_all_tasks(module_)) return false;
   task_keywords_ = task_keywords(module_, asyncio_loop_.get());
   return task_keywords_ && scopes_.prepare(std::move(root_path), state);
 }

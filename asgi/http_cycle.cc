@@ -126,21 +126,21 @@ Ref HttpCycle::disconnect_event() {
 // --- send() --------------------------------------------------------------------------------
 
 PyObject* HttpCycle::send(PyObject* message) {
-  MessageType type;
-  bool sent = read_type(module_, message, type);
+  Message read;
+  bool sent = read_message(module_, message, read);
   if (sent) {
-    switch (type) {
+    switch (read.kind) {
       case MessageType::kStart:
-        sent = start(message);
+        sent = start(read);
         break;
       case MessageType::kBody:
-        sent = body(message);
+        sent = body(read);
         break;
       case MessageType::kUnknown:
         PyErr_Format(PyExc_ValueError,
                      "unexpected ASGI message %R: an http response is made of "
                      "'http.response.start' and 'http.response.body'",
-                     PyDict_GetItemWithError(message, module_.names.type));
+                     read.type.get());
         sent = false;
         break;
     }
@@ -150,11 +150,11 @@ PyObject* HttpCycle::send(PyObject* message) {
   return Py_NewRef(module_.completed.get());
 }
 
-bool HttpCycle::start(PyObject* message) {
+bool HttpCycle::start(const Message& message) {
   int status = 0;
   // Taken out while in use: reading a message may run the application's code, and that may send.
   HeaderList headers = std::move(application_.header_list());
-  bool sent = read_start(module_, message, status, headers);
+  bool sent = read_start(message, status, headers);
   if (sent && started_) {
     PyErr_SetString(PyExc_RuntimeError, "'http.response.start' was sent already");
     sent = false;
@@ -174,7 +174,7 @@ bool HttpCycle::start(PyObject* message) {
   return sent;
 }
 
-bool HttpCycle::body(PyObject* message) {
+bool HttpCycle::body(const Message& message) {
   BodyMessage read;
   if (!read_body(module_, message, read)) return false;
   if (complete_) return true;  // ASGI: messages after the last body are ignored

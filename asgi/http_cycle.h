@@ -57,8 +57,8 @@ class HttpCycle final : public connection::ExchangeSink, public Awaited, public 
 
   Ref request_event();
   Ref disconnect_event();
-  bool start(PyObject* message);
-  bool body(PyObject* message);
+  bool start(const Message& message);
+  bool body(const Message& message);
   // A peer that has only ended its side may still read; but once the application was told of a
   // disconnect, what it sends has nowhere to go (ASGI: send() raises OSError).
   bool gone() const { return exchange_ == nullptr || told_; }

@@ -122,20 +122,34 @@ Handle* Scheduler::call_soon(PyObject* callback, PyObject* const* arguments, Py_
   Handle* handle = make(module_.handle_type.get(), callback, arguments, count, context);
   if (handle == nullptr) return nullptr;
   Py_INCREF(handle);  // one reference for the queue, one for the caller
-  if (first_step_ != nullptr) {
-    first_step_->handle_ = Ref::steal(reinterpret_cast<PyObject*>(handle));
-    first_step_ = nullptr;
-  } else {
-    if (foreign_waits_) take_foreign();
-    ready_.push_back(handle);
-  }
+  if (foreign_waits_) take_foreign();
+  ready_.push_back(handle);
   return handle;
 }
 
+bool Scheduler::catch_first_step(PyObject* callback, Py_ssize_t count, PyObject* context) {
+  if (first_step_ == nullptr || count != 0 || context == nullptr) return false;
+  first_step_->callback_ = Ref::share(callback);
+  first_step_->context_ = Ref::share(context);
+  first_step_ = nullptr;
+  return true;
+}
+
 void Scheduler::FirstStep::run() {
-  if (!handle_) return;
-  auto* handle = reinterpret_cast<Handle*>(handle_.get());
-  if (!run_handle(handle)) scheduler_.report(handle);
+  if (!callback_) return;
+  bool entered = PyContext_Enter(context_.get()) == 0;  // a copy made for this task: nobody is in it
+  if (entered && Ref::steal(PyObject_CallNoArgs(callback_.get()))) {
+    PyContext_Exit(context_.get());
+    return;
+  }
+  Ref error = take_error();
+  if (entered) PyContext_Exit(context_.get());
+  Handle* handle =
+      scheduler_.make(scheduler_.module_.handle_type.get(), callback_.get(), nullptr, 0, context_.get());
+  if (handle == nullptr) return scheduler_.stop_with(std::move(error));
+  give_error(std::move(error));
+  scheduler_.report(handle);
+  Py_DECREF(handle);
 }
 
 Handle* Scheduler::call_soon_threadsafe(PyObject* callback, PyObject* const* arguments, Py_ssize_t count,

@@ -74,8 +74,11 @@ class Scheduler {
    private:
     friend class Scheduler;
     Scheduler& scheduler_;
-    Ref handle_;
+    Ref callback_;
+    Ref context_;
   };
+  // Whether a FirstStep took what call_soon() was given.
+  bool catch_first_step(PyObject* callback, Py_ssize_t count, PyObject* context);
 
   // An exception that may not be lost: KeyboardInterrupt or SystemExit from a callback, raised
   // by run_once() when the turn has ended. Others go to the loop's exception handler.

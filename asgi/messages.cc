@@ -1,5 +1,8 @@
 #include "asgi/messages.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace fasterapi::asgi {
 
 namespace {
@@ -13,28 +16,50 @@ bool is_text(PyObject* text, std::string_view expected) {
          std::string_view(static_cast<const char*>(PyUnicode_DATA(text)), expected.size()) == expected;
 }
 
-// A borrowed value, or null; an error only from a strange key's __eq__.
-bool look_up(PyObject* message, PyObject* key, PyObject*& value) {
-  value = PyDict_GetItemWithError(message, key);
-  return value != nullptr || !PyErr_Occurred();
+MessageType kind_of(PyObject* text) {
+  return is_text(text, kBody)    ? MessageType::kBody
+         : is_text(text, kStart) ? MessageType::kStart
+                                 : MessageType::kUnknown;
 }
 
 }  // namespace
 
-bool read_type(Module& module, PyObject* message, MessageType& type) {
-  if (!PyDict_Check(message)) {
-    PyErr_Format(PyExc_TypeError, "an ASGI message must be a dict, not %.200s", Py_TYPE(message)->tp_name);
+// One pass that compares pointers finds what literals in the application's code made, since those
+// are interned as our names are. Only a message with some other key is searched by look-ups, which
+// may run the code of a strange key's __eq__.
+bool read_message(Module& module, PyObject* object, Message& message) {
+  if (!PyDict_Check(object)) {
+    PyErr_Format(PyExc_TypeError, "an ASGI message must be a dict, not %.200s", Py_TYPE(object)->tp_name);
     return false;
   }
-  PyObject* text = nullptr;
-  if (!look_up(message, module.names.type, text)) return false;
-  if (text == nullptr || !PyUnicode_Check(text)) {
+  const Names& names = module.names;
+  const std::pair<PyObject*, Ref*> known[] = {{names.type, &message.type},
+                                              {names.body, &message.body},
+                                              {names.more_body, &message.more_body},
+                                              {names.status, &message.status},
+                                              {names.headers, &message.headers}};
+  bool others = false;
+  Py_ssize_t position = 0;
+  PyObject *key = nullptr, *value = nullptr;
+  while (PyDict_Next(object, &position, &key, &value)) {
+    const auto* found = std::find_if(std::begin(known), std::end(known),
+                                     [key](const auto& entry) { return entry.first == key; });
+    if (found != std::end(known)) {
+      *found->second = Ref::share(value);
+    } else {
+      others = true;
+    }
+  }
+  for (const auto& [name, slot] : known) {
+    if (!others || *slot) continue;
+    *slot = Ref::share(PyDict_GetItemWithError(object, name));
+    if (!*slot && PyErr_Occurred()) return false;
+  }
+  if (!message.type || !PyUnicode_Check(message.type.get())) {
     PyErr_SetString(PyExc_TypeError, "an ASGI message must have a 'type' of type str");
     return false;
   }
-  type = is_text(text, kBody)    ? MessageType::kBody
-         : is_text(text, kStart) ? MessageType::kStart
-                                 : MessageType::kUnknown;
+  message.kind = kind_of(message.type.get());
   return true;
 }
 
@@ -96,9 +121,8 @@ bool HeaderList::read(PyObject* headers) {
   return true;
 }
 
-bool read_start(Module& module, PyObject* message, int& status, HeaderList& headers) {
-  PyObject* number = nullptr;
-  if (!look_up(message, module.names.status, number)) return false;
+bool read_start(const Message& message, int& status, HeaderList& headers) {
+  PyObject* number = message.status.get();
   if (number == nullptr || !PyLong_Check(number)) {
     PyErr_SetString(PyExc_TypeError, "http.response.start must have a 'status' of type int");
     return false;
@@ -110,16 +134,12 @@ bool read_start(Module& module, PyObject* message, int& status, HeaderList& head
     return false;
   }
   status = static_cast<int>(value);
-  PyObject* list = nullptr;
-  if (!look_up(message, module.names.headers, list)) return false;
-  if (list == nullptr || list == Py_None) return true;
-  Ref kept = Ref::share(list);
-  return headers.read(list);
+  PyObject* list = message.headers.get();
+  return list == nullptr || list == Py_None || headers.read(list);
 }
 
-bool read_body(Module& module, PyObject* message, BodyMessage& body) {
-  PyObject* bytes = nullptr;
-  if (!look_up(message, module.names.body, bytes)) return false;
+bool read_body(Module& module, const Message& message, BodyMessage& body) {
+  PyObject* bytes = message.body.get();
   if (bytes == nullptr || bytes == Py_None) {
     body.body = module.empty_bytes;
   } else if (PyBytes_CheckExact(bytes)) {
@@ -136,8 +156,7 @@ bool read_body(Module& module, PyObject* message, BodyMessage& body) {
                  Py_TYPE(bytes)->tp_name);
     return false;
   }
-  PyObject* more = nullptr;
-  if (!look_up(message, module.names.more_body, more)) return false;
+  PyObject* more = message.more_body.get();
   int truth = more == nullptr ? 0 : PyObject_IsTrue(more);
   if (truth < 0) return false;
   body.last = truth == 1 ? base::Last::kNo : base::Last::kYes;

@@ -10,8 +10,6 @@
 
 namespace fasterapi::asgi {
 
-enum class MessageType : unsigned char { kStart, kBody, kUnknown };
-
 // Field names and values of one message: views into bytes objects that this object keeps alive.
 // Reused between messages, so that reading one allocates nothing.
 class HeaderList {
@@ -29,8 +27,20 @@ class HeaderList {
   std::vector<Ref> kept_;
 };
 
-// The "type" of a message. False with an error set (TypeError: no dict, or no str "type").
-bool read_type(Module& module, PyObject* message, MessageType& type);
+enum class MessageType : unsigned char { kStart, kBody, kUnknown };
+
+// The entries of one ASGI message that the server knows; null where absent.
+struct Message {
+  MessageType kind = MessageType::kUnknown;
+  Ref type;
+  Ref status;
+  Ref headers;
+  Ref body;
+  Ref more_body;
+};
+
+// False with an error set (TypeError: no dict, or no "type" of type str).
+bool read_message(Module& module, PyObject* object, Message& message);
 
 struct BodyMessage {
   Ref body;  // bytes
@@ -38,7 +48,7 @@ struct BodyMessage {
 };
 
 // False with an error set.
-bool read_start(Module& module, PyObject* message, int& status, HeaderList& headers);
-bool read_body(Module& module, PyObject* message, BodyMessage& body);
+bool read_start(const Message& message, int& status, HeaderList& headers);
+bool read_body(Module& module, const Message& message, BodyMessage& body);
 
 }  // namespace fasterapi::asgi

@@ -83,11 +83,11 @@ bool ScopeBuilder::prepare(std::string root_path, PyObject* state) {
 
 Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origin) {
   const Names& names = module_.names;
-  Ref scope = Ref::steal(PyDict_Copy(prototype_.get()));
+  Ref scope = begin(head);
   if (!scope) return Ref();
   PyObject* dict = scope.get();
-  if (!put_asgi(dict) || (head.method != "GET" && !put(dict, names.method, method(head.method))) ||
-      !put_target(dict, head) || !put_addresses(dict, origin) || !put(dict, names.headers, headers(head))) {
+  if ((head.method != "GET" && !put(dict, names.method, method(head.method))) ||
+      !put_addresses(dict, origin) || !put(dict, names.headers, headers(head))) {
     return Ref();
   }
   if (head.version.minor == 0 && PyDict_SetItem(dict, names.http_version, names.http_1_0) != 0) return Ref();
@@ -100,42 +100,52 @@ Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origi
 }
 
 // scope["asgi"] is given to many requests, and made anew once an application has changed it.
-bool ScopeBuilder::put_asgi(PyObject* scope) {
+bool ScopeBuilder::renew_asgi() {
   const Names& names = module_.names;
-  bool intact = asgi_ && PyDict_GET_SIZE(asgi_.get()) == 2 &&
-                PyDict_GetItemWithError(asgi_.get(), names.version) == version_.get() &&
-                PyDict_GetItemWithError(asgi_.get(), names.spec_version) == spec_version_.get();
-  if (!intact) {
-    asgi_ = Ref::steal(PyDict_New());
-    if (!asgi_ || !put(asgi_.get(), names.version, version_) ||
-        !put(asgi_.get(), names.spec_version, spec_version_)) {
-      return false;
+  if (asgi_) {
+    Py_ssize_t position = 0;
+    PyObject *key = nullptr, *value = nullptr;
+    bool intact = PyDict_GET_SIZE(asgi_.get()) == 2;
+    while (intact && PyDict_Next(asgi_.get(), &position, &key, &value)) {
+      intact = (key == names.version && value == version_.get()) ||
+               (key == names.spec_version && value == spec_version_.get());
     }
+    if (intact) return true;
   }
-  return put(scope, names.asgi, asgi_);
+  paths_.clear();
+  asgi_ = Ref::steal(PyDict_New());
+  return asgi_ && put(asgi_.get(), names.version, version_) &&
+         put(asgi_.get(), names.spec_version, spec_version_) && put(prototype_.get(), names.asgi, asgi_);
 }
 
-bool ScopeBuilder::put_target(PyObject* scope, const base::RequestHead& head) {
+// The scope as far as the target tells it.
+Ref ScopeBuilder::begin(const base::RequestHead& head) {
+  if (!renew_asgi()) return Ref();
   base::Result<base::Target> target = base::split_target(head.method, head.target);
   if (!target) {
     PyErr_SetString(PyExc_ValueError, target.failure().reason.c_str());
-    return false;
+    return Ref();
   }
-  if (!put_path(scope, target->path)) return false;
-  return target->query.empty() || put(scope, module_.names.query_string, to_bytes(target->query));
+  Ref scope = begin_at(target->path);
+  if (!scope || target->query.empty()) return scope;
+  return put(scope.get(), module_.names.query_string, to_bytes(target->query)) ? scope : Ref();
 }
 
-bool ScopeBuilder::put_path(PyObject* scope, std::string_view raw) {
+Ref ScopeBuilder::begin_at(std::string_view raw) {
   const Names& names = module_.names;
   auto& recent = paths_.slot(raw);
-  if (recent.second && recent.key == raw) {
-    return put(scope, names.path, recent.first) && put(scope, names.raw_path, recent.second);
+  if (recent.value && recent.key == raw) return Ref::steal(PyDict_Copy(recent.value.get()));
+  Ref scope = Ref::steal(PyDict_Copy(prototype_.get()));
+  if (!scope || !put(scope.get(), names.path, path(raw)) ||
+      !put(scope.get(), names.raw_path,
+           root_path_.empty() ? to_bytes(raw) : to_bytes(std::string(root_path_).append(raw)))) {
+    return Ref();
   }
-  Ref decoded = path(raw);
-  Ref bytes = root_path_.empty() ? to_bytes(raw) : to_bytes(std::string(root_path_).append(raw));
-  if (!put(scope, names.path, decoded) || !put(scope, names.raw_path, bytes)) return false;
-  if (raw.size() <= kMaxRemembered) recent = {std::string(raw), std::move(decoded), std::move(bytes)};
-  return true;
+  if (raw.size() > kMaxRemembered) return scope;
+  Ref copy = Ref::steal(PyDict_Copy(scope.get()));
+  if (!copy) return Ref();
+  recent = {std::string(raw), std::move(copy)};
+  return scope;
 }
 
 // Percent-decoded, then read as UTF-8 with U+FFFD for what is none (ASGI: path is a str).
@@ -183,16 +193,16 @@ Ref ScopeBuilder::header_name(std::string_view name) {
 // A (name, value) pair of bytes.
 Ref ScopeBuilder::header(const base::Header& header) {
   auto& recent = headers_.slot(header.value);
-  bool known = recent.first && recent.key.size() == header.name.size() + 1 + header.value.size() &&
+  bool known = recent.value && recent.key.size() == header.name.size() + 1 + header.value.size() &&
                recent.key.starts_with(header.name) && recent.key[header.name.size()] == '\0' &&
                recent.key.ends_with(header.value);
-  if (known) return recent.first;
+  if (known) return recent.value;
   Ref name = header_name(header.name);
   Ref value = to_bytes(header.value);
   Ref pair = name && value ? Ref::steal(PyTuple_Pack(2, name.get(), value.get())) : Ref();
   if (pair && header.value.size() <= kMaxRemembered && is_shared(header.name)) {
     recent.key.assign(header.name).append(1, '\0').append(header.value);
-    recent.first = pair;
+    recent.value = pair;
   }
   return pair;
 }
@@ -210,7 +220,8 @@ Ref ScopeBuilder::headers(const base::RequestHead& head) {
 int ScopeBuilder::traverse(visitproc visit, void* arg) {
   Py_VISIT(prototype_.get());
   Py_VISIT(state_.get());
-  return 0;
+  Py_VISIT(asgi_.get());  // the application may have put anything into it
+  return paths_.traverse(visit, arg);
 }
 
 void ScopeBuilder::clear() {

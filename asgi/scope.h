@@ -17,11 +17,14 @@ class Recent {
  public:
   struct Entry {
     std::string key;
-    Ref first;
-    Ref second;
+    Ref value;
   };
   Entry& slot(std::string_view key) { return entries_[std::hash<std::string_view>()(key) % kSlots]; }
   void clear() { entries_ = {}; }
+  int traverse(visitproc visit, void* arg) {
+    for (Entry& entry : entries_) Py_VISIT(entry.value.get());
+    return 0;
+  }
 
  private:
   std::array<Entry, kSlots> entries_;
@@ -40,9 +43,9 @@ class ScopeBuilder {
   void clear();
 
  private:
-  bool put_asgi(PyObject* scope);
-  bool put_target(PyObject* scope, const base::RequestHead& head);
-  bool put_path(PyObject* scope, std::string_view raw);
+  bool renew_asgi();
+  Ref begin(const base::RequestHead& head);
+  Ref begin_at(std::string_view raw_path);
   bool put_addresses(PyObject* scope, connection::Origin& origin);
   Ref method(std::string_view method);
   Ref headers(const base::RequestHead& head);
@@ -56,7 +59,7 @@ class ScopeBuilder {
   Ref spec_version_;
   Ref asgi_;
   Ref state_;
-  Recent<64> paths_;     // raw path -> (path, raw_path)
+  Recent<64> paths_;     // raw path -> a scope with all that depends on nothing else
   Recent<128> headers_;  // "name\0value" -> the pair
   std::string root_path_;
   std::string decoded_;
