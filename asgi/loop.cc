@@ -48,16 +48,9 @@ Scheduler::Scheduler(PyObject* self, Module& module)
     PyEval_RestoreThread(std::exchange(static_cast<Scheduler*>(owner)->released_, nullptr));
   };
   loop_ = std::make_unique<net::Loop>(hooks, module.ledger);
-  uv_async_init(loop_->uv(), &handles_->wake, [](uv_async_t* async) {
-    auto* scheduler = static_cast<Scheduler*>(async->data);
-    scheduler->loop_->enter();
-    scheduler->take_foreign();
-  });
+  uv_async_init(loop_->uv(), &handles_->wake,
+                [](uv_async_t* async) { static_cast<Scheduler*>(async->data)->take_foreign(); });
   handles_->wake.data = this;
-  readiness_ =
-      std::make_unique<net::Readiness>(*loop_, this, [](void* owner, int fd, bool readable, bool writable) {
-        static_cast<Scheduler*>(owner)->on_ready(fd, readable, writable);
-      });
   uv_timer_init(loop_->uv(), &handles_->timer);
   handles_->timer.data = this;
 }
@@ -77,7 +70,6 @@ void Scheduler::close() {
   for (auto& hook : std::exchange(close_hooks_, {})) hook.run(hook.self);
   auto watchers = std::exchange(watchers_, {});
   watchers.clear();
-  readiness_.reset();
   loop_.reset();  // waits until libuv has let go of every handle
 }
 
@@ -199,7 +191,6 @@ bool Scheduler::run_once() {
   if (foreign_waits_) take_foreign();
   bool block = ready_.empty() && !wants_to_stop();
   loop_->run(block ? net::RunMode::kOnce : net::RunMode::kNoWait);
-  loop_->enter();
   if (!error_) run_ready();
   running_ = false;
   if (!error_) return true;
@@ -314,12 +305,7 @@ void Scheduler::arm_timer() {
   armed_for_ = when != 0 ? when : -1;
   uv_update_time(loop_->uv());
   uv_timer_start(
-      &handles_->timer,
-      [](uv_timer_t* timer) {
-        auto* scheduler = static_cast<Scheduler*>(timer->data);
-        scheduler->loop_->enter();
-        scheduler->on_timer();
-      },
+      &handles_->timer, [](uv_timer_t* timer) { static_cast<Scheduler*>(timer->data)->on_timer(); },
       static_cast<std::uint64_t>(wait), 0);
 }
 
@@ -382,9 +368,9 @@ Handle* Scheduler::watch(PyObject* file, int fd, Event event, PyObject* callback
   if (!handle) return nullptr;
   auto* added = reinterpret_cast<Handle*>(handle.get());
   added->repeats = true;
-  Watcher& watcher = watchers_[fd];
+  Watcher& watcher = watchers_.try_emplace(fd, *this, fd).first->second;
   Ref replaced = std::exchange(event == Event::kRead ? watcher.reader : watcher.writer, handle);
-  int error = readiness_->watch(fd, static_cast<bool>(watcher.reader), static_cast<bool>(watcher.writer));
+  int error = watcher.watch.set(fd, static_cast<bool>(watcher.reader), static_cast<bool>(watcher.writer));
   if (error != 0) {
     watchers_.erase(fd);
     errno = error;
@@ -405,7 +391,7 @@ int Scheduler::unwatch(int fd, Event event) {
   Ref removed = std::exchange(event == Event::kRead ? watcher.reader : watcher.writer, Ref());
   if (!removed) return 0;
   bool other = watcher.reader || watcher.writer;
-  int error = readiness_->watch(fd, static_cast<bool>(watcher.reader), static_cast<bool>(watcher.writer));
+  int error = watcher.watch.set(fd, static_cast<bool>(watcher.reader), static_cast<bool>(watcher.writer));
   if (!other || error != 0) {
     Ref file = std::move(watcher.file);
     Ref reader = std::move(watcher.reader);
@@ -434,17 +420,18 @@ void Scheduler::retire(Ref removed) {
   drop_callback(handle);
 }
 
-void Scheduler::on_ready(int fd, bool readable, bool writable) {
-  auto found = watchers_.find(fd);
-  if (found == watchers_.end()) return;
-  Ref reader = readable ? found->second.reader : Ref();
-  Ref writer = writable ? found->second.writer : Ref();
+void Scheduler::on_ready(void* object, bool readable, bool writable) {
+  auto* watcher = static_cast<Watcher*>(object);
+  Scheduler& self = watcher->scheduler;
+  const int fd = watcher->fd;
+  Ref reader = readable ? watcher->reader : Ref();
+  Ref writer = writable ? watcher->writer : Ref();
   for (auto& [handle, event] : {std::pair(&reader, Event::kRead), std::pair(&writer, Event::kWrite)}) {
     if (!*handle) continue;
     auto* ready = reinterpret_cast<Handle*>(handle->get());
     if (!ready->cancelled) {
-      ready_.push_back(reinterpret_cast<Handle*>(handle->release()));
-    } else if (unwatch(fd, event) < 0) {
+      self.ready_.push_back(reinterpret_cast<Handle*>(handle->release()));
+    } else if (self.unwatch(fd, event) < 0) {
       PyErr_Clear();
     }
   }

@@ -1,7 +1,7 @@
 // The scheduler under fasterapi.loop.EventLoop: asyncio's callbacks, timers and file-descriptor
-// readiness over one libuv loop, in one thread. The stdlib keeps what is built on these.
+// readiness over one net::Loop, in one thread. The stdlib keeps what is built on these.
 //
-// A turn (_run_once): libuv polls, blocking only when no callback is ready; then the callbacks that
+// A turn (_run_once): the loop polls, blocking only when no callback is ready; then the callbacks that
 // are ready, by then, run in order; what they schedule waits for the next turn. The GIL is released
 // around the blocking poll alone and taken back by the first callback of the batch.
 #pragma once
@@ -17,7 +17,7 @@
 #include "asgi/handle.h"
 #include "asgi/module.h"
 #include "server/net/loop.h"
-#include "server/net/readiness.h"
+#include "server/net/poller.h"
 
 namespace fasterapi::asgi {
 
@@ -89,9 +89,14 @@ class Scheduler {
   struct Handles;
   // A file descriptor that Python code watches.
   struct Watcher {
+    Watcher(Scheduler& owner, int number)
+        : scheduler(owner), fd(number), watch(owner.loop_->poller(), &Scheduler::on_ready, this) {}
+    Scheduler& scheduler;
+    int fd;
     Ref file;
     Ref reader;  // Handles
     Ref writer;
+    net::Watch watch;
   };
   struct CloseHook {
     void* self;
@@ -111,7 +116,7 @@ class Scheduler {
   Handle* remove_timer(std::size_t index);
   bool must_not_block();
   void take_foreign();
-  void on_ready(int fd, bool readable, bool writable);
+  static void on_ready(void* watcher, bool readable, bool writable);
   void retire(Ref removed);
 
   PyObject* self_;  // the Python object that owns this one
@@ -122,7 +127,6 @@ class Scheduler {
   std::vector<Handle*> timers_;  // a binary heap by (when, sequence), owned references
   std::uint64_t next_sequence_ = 0;
   double armed_for_ = 0;  // when the libuv timer fires; 0: not armed
-  std::unique_ptr<net::Readiness> readiness_;
   std::unordered_map<int, Watcher> watchers_;
   std::mutex foreign_mutex_;
   std::vector<Handle*> foreign_;  // from other threads; owned references, guarded by the mutex

@@ -1,6 +1,6 @@
-// A libuv loop of the server's own, run inside somebody else's asyncio loop: libuv's descriptor
-// is watched by add_reader, its next timer by call_later. libuv sees what was changed from
-// outside only when it polls, so every such change asks for another run.
+// A loop of the server's own, run inside somebody else's asyncio loop: its descriptor is watched by
+// add_reader, its next timer by call_later. Work that is put off and timers that are started outside a
+// turn ask for one.
 #pragma once
 
 #include <memory>

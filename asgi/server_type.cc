@@ -161,7 +161,7 @@ bool build(NativeServer& self, PyObject* app, PyObject* context, std::string roo
       auto* closing = static_cast<NativeServer*>(server);
       Ref alive = Ref::share(closing->self);
       closing->close();
-      // The libuv loop is about to go, and with it what connections and listeners are made of.
+      // The loop is about to go, and with it what connections and listeners are made of.
       closing->server.reset();
     });
   }

@@ -1,32 +1,38 @@
 #include "server/net/listener.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include <cerrno>
+#include <chrono>
 
 namespace fasterapi::net {
 
-struct Listener::Handle {
-  union {
-    uv_handle_t any;
-    uv_stream_t stream;
-    uv_tcp_t tcp;
-    uv_pipe_t pipe;
-  };
-  Listener* owner = nullptr;
-  Address::Family family;
-
-  explicit Handle(Address::Family kind) : family(kind) {}
-};
-
 namespace {
+
+// Connections accepted in one turn before those that are open have theirs.
+constexpr int kMaxAccepts = 64;
+
+// How long to leave connections in the kernel's queue when there is no descriptor for them.
+constexpr std::chrono::milliseconds kPause{100};
+
 base::Failure system_failure(int error, const char* what) {
   return {error, std::string(what) + ": " + error_text(-error)};
 }
+
+// A number that is not one of the standard descriptors, which whoever prints would write to.
+int above_standard(int fd) {
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  int error = errno;
+  close(fd);
+  errno = error;
+  return moved;
+}
+
 }  // namespace
 
 base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, int fd, int backlog, OnStream on_stream) {
@@ -38,55 +44,57 @@ base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, int fd, int b
     return system_failure(error, "getsockname");
   }
   hold_standard_descriptors();
-  bool is_unix = bound.ss_family == AF_UNIX;
-  auto* handle = new Handle(is_unix ? Address::Family::kUnix : Address::Family::kInet);
-  int failed = is_unix ? uv_pipe_init(loop.uv(), &handle->pipe, 0) : uv_tcp_init(loop.uv(), &handle->tcp);
-  if (failed != 0) {
-    close(fd);
-    delete handle;
-    return system_failure(-failed, "socket");
-  }
-  handle->any.data = handle;
-  std::unique_ptr<Listener> listener(new Listener(loop, handle, std::move(on_stream)));
-  failed = is_unix ? uv_pipe_open(&handle->pipe, fd) : uv_tcp_open(&handle->tcp, fd);
-  if (failed != 0) {
-    close(fd);
-    return system_failure(-failed, "open");
-  }
+  Address::Family family = bound.ss_family == AF_UNIX ? Address::Family::kUnix : Address::Family::kInet;
+  std::unique_ptr<Listener> listener(new Listener(loop, fd, family, std::move(on_stream)));
   // Accepted sockets inherit it (Linux). Answers leave in whole writes: waiting for more
   // to send with them (Nagle) would only delay the small pieces of a stream.
   int on = 1;
-  if (!is_unix) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  failed = uv_listen(&handle->stream, backlog, [](uv_stream_t* stream, int status) {
-    auto* self = static_cast<Handle*>(stream->data);
-    static_cast<Loop*>(stream->loop->data)->enter();
-    contain([&] {
-      if (self->owner != nullptr) self->owner->on_connection(status);
-    });
-  });
-  if (failed != 0) return system_failure(-failed, "listen");
-  loop.changed();
+  if (family == Address::Family::kInet) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) return system_failure(errno, "open");
+  if (listen(fd, backlog) != 0) return system_failure(errno, "listen");
+  if (int error = listener->watch_.set(fd, true, false); error != 0) return system_failure(error, "listen");
   return listener;
 }
 
-Listener::Listener(Loop& loop, Handle* handle, OnStream on_stream)
+Listener::Listener(Loop& loop, int fd, Address::Family family, OnStream on_stream)
     : loop_(loop),
-      handle_(handle),
+      fd_(fd),
+      family_(family),
       on_stream_(std::move(on_stream)),
-      entry_(loop.ledger(), base::Kind::kListener) {
-  handle_->owner = this;
-}
+      watch_(
+          loop.poller(),
+          [](void* self, bool, bool) { contain([self] { static_cast<Listener*>(self)->accept_some(); }); },
+          this),
+      resume_(
+          loop.wheel(),
+          [](void* self) {
+            auto* listener = static_cast<Listener*>(self);
+            if (listener->watch_.set(listener->fd_, true, false) != 0) listener->pause();
+          },
+          this),
+      entry_(loop.ledger(), base::Kind::kListener) {}
 
 Listener::~Listener() {
-  handle_->owner = nullptr;
-  uv_close(&handle_->any, [](uv_handle_t* closed) { delete static_cast<Handle*>(closed->data); });
-  loop_.changed();
+  watch_.stop();
+  close(fd_);
 }
 
-void Listener::on_connection(int status) {
-  if (status != 0) return;  // out of descriptors or the like: libuv goes on with the next one
-  std::unique_ptr<TcpStream> stream = TcpStream::accept(loop_, &handle_->stream, handle_->family);
-  if (stream != nullptr) on_stream_(std::move(stream));
+void Listener::accept_some() {
+  for (int i = 0; i < kMaxAccepts; ++i) {
+    int fd = above_standard(accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (fd >= 0) {
+      on_stream_(std::make_unique<TcpStream>(loop_, fd, family_));
+    } else if (errno == EAGAIN) {
+      return;
+    } else if (errno != ECONNABORTED && errno != EINTR && errno != EPROTO && errno != EPERM) {
+      return pause();  // no descriptors or no memory; those named are faults of one connection
+    }
+  }
+}
+
+void Listener::pause() {
+  watch_.stop();
+  resume_.arm(kPause);
 }
 
 }  // namespace fasterapi::net

@@ -9,6 +9,7 @@
 #include "server/base/ledger.h"
 #include "server/net/loop.h"
 #include "server/net/tcp_stream.h"
+#include "server/net/timer.h"
 
 namespace fasterapi::net {
 
@@ -22,14 +23,16 @@ class Listener {
   ~Listener();  // closes the socket; connections that were accepted go on
 
  private:
-  struct Handle;
-
-  Listener(Loop& loop, Handle* handle, OnStream on_stream);
-  void on_connection(int status);
+  Listener(Loop& loop, int fd, Address::Family family, OnStream on_stream);
+  void accept_some();
+  void pause();
 
   Loop& loop_;
-  Handle* handle_;  // owns itself: freed by the callback of uv_close
+  int fd_;
+  Address::Family family_;
   OnStream on_stream_;
+  Watch watch_;
+  Deadline resume_;
   base::Ledger::Entry entry_;
 };
 

@@ -14,41 +14,31 @@ namespace fasterapi::net {
 namespace {
 // What the kernel can hand over in one read; libuv's own suggestion.
 constexpr std::size_t kReadBuffer = 64 * 1024;
+
+// Batches of ready descriptors that go before timers which are due.
+constexpr int kMaxBatches = 32;
 }  // namespace
 
-struct Loop::Handles {
-  uv_prepare_t prepare;
-  uv_check_t check;
-  uv_idle_t idle;  // active while there is work that must not wait for the poll
-};
-
 Loop::Loop(LoopHooks hooks, base::Ledger& ledger)
-    : hooks_(hooks),
-      ledger_(ledger),
-      uv_(std::make_unique<uv_loop_t>()),
-      handles_(std::make_unique<Handles>()),
-      read_buffer_(kReadBuffer) {
+    : hooks_(hooks), ledger_(ledger), uv_(std::make_unique<uv_loop_t>()), read_buffer_(kReadBuffer) {
   hold_standard_descriptors();
   int failed = uv_loop_init(uv_.get());
   if (failed != 0) throw std::system_error(-failed, std::generic_category(), "uv_loop_init");
   uv_->data = this;
-  uv_prepare_init(uv_.get(), &handles_->prepare);
-  uv_check_init(uv_.get(), &handles_->check);
-  uv_idle_init(uv_.get(), &handles_->idle);
-  uv_prepare_start(&handles_->prepare,
-                   [](uv_prepare_t* handle) { static_cast<Loop*>(handle->loop->data)->before_poll(); });
-  uv_check_start(&handles_->check, [](uv_check_t* handle) {
-    auto* loop = static_cast<Loop*>(handle->loop->data);
-    loop->enter();
-    if (!loop->after_poll_.empty()) loop->run_list(loop->after_poll_);
-    loop->end_turn();
-  });
+  uv_watch_ = std::make_unique<Watch>(
+      poller_, [](void* self, bool, bool) { static_cast<Loop*>(self)->uv_ready_ = true; }, this);
+  failed = uv_watch_->set(uv_backend_fd(uv_.get()), true, false);
+  if (failed != 0) {
+    uv_loop_close(uv_.get());
+    throw std::system_error(failed, std::generic_category(), "epoll_ctl");
+  }
   wheel_ = std::make_unique<TimerWheel>(*this);
 }
 
 Loop::~Loop() {
   hooks_ = {};
   wheel_.reset();
+  uv_watch_.reset();
   uv_walk(
       uv_.get(),
       [](uv_handle_t* handle, void*) {
@@ -62,35 +52,45 @@ Loop::~Loop() {
 
 void Loop::run(RunMode mode) {
   in_turn_ = true;
-  may_block_ = mode == RunMode::kOnce;
   ++turn_;
   wall_known_ = false;
-  uv_run(uv_.get(), mode == RunMode::kOnce ? UV_RUN_ONCE : UV_RUN_NOWAIT);
-  in_turn_ = false;
-}
-
-void Loop::before_poll() {
   if (!next_turn_.empty())
     run_list(next_turn_);  // what puts itself off again waits for the turn after this one
   end_turn();
-  bool busy = !next_turn_.empty() || !after_poll_.empty() ||
-              (hooks_.has_work != nullptr && hooks_.has_work(hooks_.owner));
-  if (busy) {
-    uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
-    return;
-  }
-  uv_idle_stop(&handles_->idle);
-  // Whether the poll will block is not asked: libuv's answer leaves out what it registers first.
-  if (may_block_ && hooks_.before_poll != nullptr) {
-    polling_ = true;
-    hooks_.before_poll(hooks_.owner);
-  }
+  poll(mode == RunMode::kOnce && !busy());
+  poller_.dispatch();
+  run_libuv();
+  if (!after_poll_.empty()) run_list(after_poll_);
+  end_turn();
+  in_turn_ = false;
 }
 
-void Loop::leave_poll() {
-  polling_ = false;
+bool Loop::busy() const {
+  return !next_turn_.empty() || !after_poll_.empty() ||
+         (hooks_.has_work != nullptr && hooks_.has_work(hooks_.owner));
+}
+
+void Loop::poll(bool block) {
+  int timeout = block ? backend_timeout() : 0;
+  bool leaves = timeout != 0 && hooks_.before_poll != nullptr;
+  if (leaves) hooks_.before_poll(hooks_.owner);
+  poller_.wait(timeout);
+  uv_update_time(uv_.get());
   wall_known_ = false;
-  hooks_.after_poll(hooks_.owner);
+  if (leaves) hooks_.after_poll(hooks_.owner);
+}
+
+// Where timers are due, whoever is ready has its turn first: a connection whose bytes wait in its
+// socket, because the loop was held up, has not missed its deadline.
+void Loop::run_libuv() {
+  bool due = libuv_timeout() == 0;
+  if (!due && !uv_ready_) return;
+  for (int batches = 0; due && poller_.full() && batches < kMaxBatches; ++batches) {
+    poller_.wait(0);
+    poller_.dispatch();
+  }
+  uv_ready_ = false;
+  uv_run(uv_.get(), UV_RUN_NOWAIT);
 }
 
 // Work put off by work put off belongs to the same turn: nothing may wait through the poll.
@@ -139,12 +139,14 @@ void Loop::forget(Deferred& work) {
   }
 }
 
-int Loop::backend_fd() const { return uv_backend_fd(uv_.get()); }
-
 int Loop::backend_timeout() const {
+  if (!next_turn_.empty() || !end_of_turn_.empty() || !after_poll_.empty()) return 0;
   uv_update_time(uv_.get());
-  return uv_backend_timeout(uv_.get());
+  return libuv_timeout();
 }
+
+// libuv answers 0 as long as it has handles of which the kernel does not know yet (since 1.44).
+int Loop::libuv_timeout() const { return uv_loop_alive(uv_.get()) ? uv_backend_timeout(uv_.get()) : -1; }
 
 void Loop::changed() {
   if (hooks_.changed != nullptr) hooks_.changed(hooks_.owner);

@@ -1,9 +1,11 @@
-// One libuv loop, and what the rooms above need of it: work put off to the end of the turn, work
-// for the next turn, the timer wheel, the turn's time. Owned by the scheduler (asgi/loop) or, when
-// nested in somebody else's loop, by the server. One thread; nothing here is thread safe.
+// One event loop, and what the rooms above need of it: descriptors that are watched, work put off to
+// the end of the turn, work for the next turn, the timer wheel, the turn's time. Owned by the
+// scheduler (asgi/loop) or, when nested in somebody else's loop, by the server. One thread; nothing
+// here is thread safe.
 //
-// A turn: run() -> put-off work -> before_poll -> poll -> callbacks, each of which calls enter()
-// first -> put-off work. Streams, listeners and deadlines must be gone before the Loop is.
+// A turn: run() -> put-off work -> before_poll -> poll -> after_poll -> watches -> libuv -> put-off
+// work. libuv (timers, wake-ups from other threads) is embedded: its descriptor is one that is
+// watched. Streams, listeners, watches and deadlines must be gone before the Loop is.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +16,7 @@
 
 #include "server/base/ledger.h"
 #include "server/net/deferred.h"
+#include "server/net/poller.h"
 
 struct uv_loop_s;
 
@@ -27,7 +30,7 @@ struct LoopHooks {
   bool (*has_work)(void* owner) = nullptr;     // the poll must not block
   void (*before_poll)(void* owner) = nullptr;  // the thread is about to block
   void (*after_poll)(void* owner) = nullptr;   // once for each before_poll, before any callback's work
-  void (*changed)(void* owner) = nullptr;      // something was changed that libuv sees when it polls next
+  void (*changed)(void* owner) = nullptr;      // the next turn has become due sooner
 };
 
 enum class RunMode : bool { kOnce, kNoWait };
@@ -44,17 +47,12 @@ class Loop {
   // Counts turns; for limits "per turn".
   std::uint64_t turn() const { return turn_; }
 
-  // First statement of every libuv callback, in whatever room.
-  void enter() {
-    if (polling_) leave_poll();
-  }
-
   void at_end_of_turn(Deferred& work);
   // After the callbacks of this turn's poll, which does not block.
   void after_poll(Deferred& work);
   void at_next_turn(Deferred& work);
   void forget(Deferred& work);
-  // A handle was started, or work put off: a loop that this one is nested in must run it again.
+  // A timer was started, or work put off: a loop that this one is nested in must run it again.
   void changed();
 
   std::uint64_t now_ms() const;  // monotonic, as of this turn
@@ -62,9 +60,10 @@ class Loop {
 
   // For a loop that this one is nested in: the descriptor to watch, and milliseconds to wait at
   // most before the next run (-1: no limit).
-  int backend_fd() const;
+  int backend_fd() const { return poller_.fd(); }
   int backend_timeout() const;
 
+  Poller& poller() { return poller_; }
   uv_loop_s* uv() { return uv_.get(); }
   TimerWheel& wheel() { return *wheel_; }
   base::Ledger& ledger() { return ledger_; }
@@ -72,17 +71,18 @@ class Loop {
   std::vector<char>& read_buffer() { return read_buffer_; }
 
  private:
-  struct Handles;
-
-  void leave_poll();
-  void before_poll();
+  bool busy() const;
+  void poll(bool block);
+  int libuv_timeout() const;
+  void run_libuv();
   void end_turn();
   void run_list(std::vector<Deferred*>& list);
 
   LoopHooks hooks_;
   base::Ledger& ledger_;
+  Poller poller_;
   std::unique_ptr<uv_loop_s> uv_;
-  std::unique_ptr<Handles> handles_;
+  std::unique_ptr<Watch> uv_watch_;
   std::unique_ptr<TimerWheel> wheel_;
   std::vector<Deferred*> end_of_turn_;
   std::vector<Deferred*> after_poll_;
@@ -92,13 +92,12 @@ class Loop {
   std::uint64_t turn_ = 0;
   std::time_t wall_ = 0;
   bool wall_known_ = false;
-  bool polling_ = false;
   bool in_turn_ = false;
-  bool may_block_ = false;
+  bool uv_ready_ = false;
 };
 
-// Runs the body of a libuv callback; what it throws (out of memory) does not cross libuv's C
-// frames. False when it threw.
+// Runs the body of a callback; what it throws (out of memory) crosses neither libuv's C frames nor
+// the loop's. False when it threw.
 template <class Body>
 bool contain(Body&& body) noexcept {
   try {
@@ -110,7 +109,7 @@ bool contain(Body&& body) noexcept {
 }
 
 // Opens /dev/null where standard input, output or error is closed: a connection that got such a
-// number would be written to by whoever prints, and libuv refuses to close it.
+// number would be written to by whoever prints.
 void hold_standard_descriptors();
 
 // uv_strerror and the number as a phrase for logs: "connection reset by peer (ECONNRESET)".

@@ -81,7 +81,6 @@ class WatchedPipe {
     uv_poll_init(loop.uv(), poll_, fds_[0]);
     poll_->data = this;
     uv_poll_start(poll_, UV_READABLE, [](uv_poll_t* poll, int, int) {
-      static_cast<Loop*>(poll->loop->data)->enter();
       uv_poll_stop(poll);
       static_cast<WatchedPipe*>(poll->data)->then_();
     });

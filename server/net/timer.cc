@@ -57,7 +57,6 @@ void TimerWheel::link(Deadline& deadline, std::chrono::milliseconds from_now) {
         timer_.get(),
         [](uv_timer_t* timer) {
           auto* wheel = static_cast<TimerWheel*>(timer->data);
-          wheel->loop_.enter();
           wheel->loop_.after_poll(wheel->due_);
         },
         kTickMs - now % kTickMs, kTickMs);

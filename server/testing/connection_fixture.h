@@ -81,8 +81,6 @@ class ConnectionFixture : public ::testing::Test {
   int changes = 0;
 
  private:
-  // libuv does not run a loop in which nothing is active.
-  net::Deadline alive_{loop.wheel(), [](void*) {}, nullptr};
   std::vector<std::unique_ptr<FakePeer>> peers_;
   std::unique_ptr<connection::Server> server_;
 };

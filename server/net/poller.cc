@@ -1,0 +1,101 @@
+#include "server/net/poller.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <new>
+#include <system_error>
+
+namespace fasterapi::net {
+
+int Watch::set(int fd, bool read, bool write) {
+  bool known = fd_ >= 0 && fd_ == fd;
+  if (!known) stop();
+  if (!read && !write) {
+    if (!known) return 0;
+    int failed = epoll_ctl(poller_.epoll_, EPOLL_CTL_DEL, fd, nullptr) == 0 ? 0 : errno;
+    poller_.forget(fd);
+    fd_ = -1;
+    return failed;
+  }
+  std::uint32_t events = (read ? EPOLLIN : 0u) | (write ? EPOLLOUT : 0u);
+  int failed = known ? poller_.modify(fd, events) : ENOENT;
+  // New, or a number that was closed and has been given out again.
+  if (failed == ENOENT) failed = poller_.add(*this, fd, events);
+  if (failed != 0) stop();
+  return failed;
+}
+
+void Watch::stop() {
+  if (fd_ >= 0) set(fd_, false, false);
+}
+
+Poller::Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+}
+
+Poller::~Poller() { close(epoll_); }
+
+void Poller::wait(int timeout_ms) {
+  int count = epoll_wait(epoll_, events_.data(), kMaxEvents, timeout_ms);
+  count_ = count < 0 ? 0 : count;  // interrupted by a signal: as if the time had passed
+}
+
+void Poller::dispatch() {
+  for (int i = 0; i < count_; ++i) {
+    const epoll_event& event = events_[static_cast<std::size_t>(i)];
+    auto fd = static_cast<int>(event.data.u64 & 0xffffffff);
+    Watch* watch = entries_[static_cast<std::size_t>(fd)].watch;
+    if (watch == nullptr || key(fd) != event.data.u64) continue;  // stopped meanwhile
+    watch->on_ready_(watch->self_, (event.events & ~EPOLLOUT) != 0, (event.events & ~EPOLLIN) != 0);
+  }
+}
+
+std::uint64_t Poller::key(int fd) const {
+  auto index = static_cast<std::size_t>(fd);
+  return std::uint64_t{entries_[index].generation} << 32 | index;
+}
+
+int Poller::modify(int fd, std::uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = key(fd);
+  return epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event) == 0 ? 0 : errno;
+}
+
+int Poller::add(Watch& watch, int fd, std::uint32_t events) {
+  if (fd < 0) return EBADF;
+  auto index = static_cast<std::size_t>(fd);
+  try {
+    if (index >= entries_.size()) entries_.resize(index + 1);
+  } catch (const std::bad_alloc&) {
+    return ENOMEM;
+  }
+  Entry& entry = entries_[index];
+  Watch* other = entry.watch == &watch ? nullptr : entry.watch;
+  ++entry.generation;
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = key(fd);
+  int failed = epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
+  if (failed == EEXIST && other == nullptr) {
+    failed = modify(fd, events);  // known through a copy of the descriptor that outlived its Watch
+  }
+  if (failed != 0) {
+    --entry.generation;
+    return failed;
+  }
+  // Whoever had the number before has closed it without a word.
+  if (other != nullptr) other->fd_ = -1;
+  entry.watch = &watch;
+  watch.fd_ = fd;
+  return 0;
+}
+
+void Poller::forget(int fd) {
+  Entry& entry = entries_[static_cast<std::size_t>(fd)];
+  ++entry.generation;
+  entry.watch = nullptr;
+}
+
+}  // namespace fasterapi::net
