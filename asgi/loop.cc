@@ -3,20 +3,20 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 
 namespace fasterapi::asgi {
 
-struct Scheduler::Handles {
-  uv_async_t wake;
-  uv_timer_t timer;
+struct Scheduler::Wake {
+  uv_async_t async;
 };
 
 namespace {
 
-// libuv's timers count whole milliseconds; a year is as good as for ever and fits.
-constexpr double kLongestTimerMs = 366.0 * 24 * 3600 * 1000;
+// Slept for at most, in seconds: as good as for ever, and its nanoseconds fit.
+constexpr double kLongestSleep = 24 * 3600;
 
 // A daemon thread that comes back from its poll while the interpreter ends must not run on. CPython
 // before 3.14 ends it by unwinding, which libuv's and our own frames do not survive.
@@ -37,22 +37,20 @@ void release_all(auto& handles) {
 }  // namespace
 
 Scheduler::Scheduler(PyObject* self, Module& module)
-    : self_(self), module_(module), handles_(std::make_unique<Handles>()) {
+    : self_(self), module_(module), wake_(std::make_unique<Wake>()) {
   net::LoopHooks hooks;
   hooks.owner = this;
-  // What was put off to the end of the turn may have scheduled callbacks.
-  hooks.has_work = [](void* owner) { return static_cast<Scheduler*>(owner)->must_not_block(); };
+  // Asked right before the poll: what was put off to the end of the turn may have scheduled callbacks.
+  hooks.longest_wait = [](void* owner) { return static_cast<Scheduler*>(owner)->longest_wait(); };
   hooks.before_poll = [](void* owner) { static_cast<Scheduler*>(owner)->released_ = PyEval_SaveThread(); };
   hooks.after_poll = [](void* owner) {
     wait_for_ever_if_finalizing();
     PyEval_RestoreThread(std::exchange(static_cast<Scheduler*>(owner)->released_, nullptr));
   };
   loop_ = std::make_unique<net::Loop>(hooks, module.ledger);
-  uv_async_init(loop_->uv(), &handles_->wake,
+  uv_async_init(loop_->uv(), &wake_->async,
                 [](uv_async_t* async) { static_cast<Scheduler*>(async->data)->take_foreign(); });
-  handles_->wake.data = this;
-  uv_timer_init(loop_->uv(), &handles_->timer);
-  handles_->timer.data = this;
+  wake_->async.data = this;
 }
 
 Scheduler::~Scheduler() { close(); }
@@ -163,7 +161,7 @@ Handle* Scheduler::call_soon_threadsafe(PyObject* callback, PyObject* const* arg
   }
   foreign_.push_back(handle);
   foreign_waits_ = true;
-  uv_async_send(&handles_->wake);
+  uv_async_send(&wake_->async);
   return handle;
 }
 
@@ -191,6 +189,7 @@ bool Scheduler::run_once() {
   if (foreign_waits_) take_foreign();
   bool block = ready_.empty() && !wants_to_stop();
   loop_->run(block ? net::RunMode::kOnce : net::RunMode::kNoWait);
+  take_due();
   if (!error_) run_ready();
   running_ = false;
   if (!error_) return true;
@@ -198,7 +197,13 @@ bool Scheduler::run_once() {
   return false;
 }
 
-bool Scheduler::must_not_block() { return !ready_.empty() || error_ || wants_to_stop(); }
+std::int64_t Scheduler::longest_wait() {
+  if (!ready_.empty() || error_ || wants_to_stop()) return 0;
+  if (timers_.empty()) return -1;
+  double left = timers_.front()->when - time();
+  if (!(left > 0)) return 0;  // also when it is not a number
+  return static_cast<std::int64_t>(std::ceil(std::min(left, kLongestSleep) * 1e9));
+}
 
 bool Scheduler::wants_to_stop() {
   ErrorKept kept;
@@ -286,34 +291,15 @@ Handle* Scheduler::call_at(double when, PyObject* callback, PyObject* const* arg
   handle->heap_index = timers_.size();
   timers_.push_back(reinterpret_cast<Handle*>(Py_NewRef(reinterpret_cast<PyObject*>(handle))));
   sift_up(handle->heap_index);
-  if (timers_.front() == handle) arm_timer();
   return handle;
 }
 
-void Scheduler::cancel_timer(Handle* handle) {
-  // The libuv timer stays as it is: firing once for nothing is cheaper than moving it each time.
-  Py_DECREF(remove_timer(handle->heap_index));
-}
+void Scheduler::cancel_timer(Handle* handle) { Py_DECREF(remove_timer(handle->heap_index)); }
 
-// Never early: the fire time is rounded up, and on_timer() looks at the precise clock.
-void Scheduler::arm_timer() {
-  double when = timers_.front()->when;
-  if (armed_for_ != 0 && armed_for_ <= when) return;
-  double wait = std::ceil((when - time()) * 1000);
-  wait = wait > 0 ? wait : 0;  // also when `when` is not a number
-  wait = wait < kLongestTimerMs ? wait : kLongestTimerMs;
-  armed_for_ = when != 0 ? when : -1;
-  uv_update_time(loop_->uv());
-  uv_timer_start(
-      &handles_->timer, [](uv_timer_t* timer) { static_cast<Scheduler*>(timer->data)->on_timer(); },
-      static_cast<std::uint64_t>(wait), 0);
-}
-
-void Scheduler::on_timer() {
-  armed_for_ = 0;
+void Scheduler::take_due() {
+  if (timers_.empty()) return;
   double now = time();
   while (!timers_.empty() && !(timers_.front()->when > now)) ready_.push_back(remove_timer(0));
-  if (!timers_.empty()) arm_timer();
 }
 
 Handle* Scheduler::remove_timer(std::size_t index) {

@@ -86,7 +86,7 @@ class Scheduler {
   void stop_with(Ref error);
 
  private:
-  struct Handles;
+  struct Wake;
   // A file descriptor that Python code watches.
   struct Watcher {
     Watcher(Scheduler& owner, int number)
@@ -109,12 +109,11 @@ class Scheduler {
   void run_ready();
   void run_timed(Handle* handle);
   bool wants_to_stop();
-  void on_timer();
-  void arm_timer();
+  void take_due();
   void sift_up(std::size_t index);
   void sift_down(std::size_t index);
   Handle* remove_timer(std::size_t index);
-  bool must_not_block();
+  std::int64_t longest_wait();
   void take_foreign();
   static void on_ready(void* watcher, bool readable, bool writable);
   void retire(Ref removed);
@@ -122,11 +121,10 @@ class Scheduler {
   PyObject* self_;  // the Python object that owns this one
   Module& module_;
   std::unique_ptr<net::Loop> loop_;
-  std::unique_ptr<Handles> handles_;
+  std::unique_ptr<Wake> wake_;
   std::deque<Handle*> ready_;    // owned references
   std::vector<Handle*> timers_;  // a binary heap by (when, sequence), owned references
   std::uint64_t next_sequence_ = 0;
-  double armed_for_ = 0;  // when the libuv timer fires; 0: not armed
   std::unordered_map<int, Watcher> watchers_;
   std::mutex foreign_mutex_;
   std::vector<Handle*> foreign_;  // from other threads; owned references, guarded by the mutex

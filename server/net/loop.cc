@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <string>
 #include <system_error>
 
@@ -57,7 +58,7 @@ void Loop::run(RunMode mode) {
   if (!next_turn_.empty())
     run_list(next_turn_);  // what puts itself off again waits for the turn after this one
   end_turn();
-  poll(mode == RunMode::kOnce && !busy());
+  poll(mode);
   poller_.dispatch();
   run_libuv();
   if (!after_poll_.empty()) run_list(after_poll_);
@@ -65,16 +66,20 @@ void Loop::run(RunMode mode) {
   in_turn_ = false;
 }
 
-bool Loop::busy() const {
-  return !next_turn_.empty() || !after_poll_.empty() ||
-         (hooks_.has_work != nullptr && hooks_.has_work(hooks_.owner));
+std::int64_t Loop::longest_wait() const {
+  std::int64_t own = hooks_.longest_wait == nullptr ? -1 : hooks_.longest_wait(hooks_.owner);
+  if (own == 0) return 0;
+  const int others_ms = backend_timeout();
+  if (others_ms < 0) return own;
+  const std::int64_t others = std::int64_t{others_ms} * 1'000'000;
+  return own < 0 ? others : std::min(own, others);
 }
 
-void Loop::poll(bool block) {
-  int timeout = block ? backend_timeout() : 0;
-  bool leaves = timeout != 0 && hooks_.before_poll != nullptr;
+void Loop::poll(RunMode mode) {
+  std::int64_t longest = mode == RunMode::kOnce ? longest_wait() : 0;
+  bool leaves = longest != 0 && hooks_.before_poll != nullptr;
   if (leaves) hooks_.before_poll(hooks_.owner);
-  poller_.wait(timeout);
+  poller_.wait(longest);
   uv_update_time(uv_.get());
   wall_known_ = false;
   if (leaves) hooks_.after_poll(hooks_.owner);

@@ -27,7 +27,8 @@ class TimerWheel;
 // What the loop's owner does around the blocking poll.
 struct LoopHooks {
   void* owner = nullptr;
-  bool (*has_work)(void* owner) = nullptr;     // the poll must not block
+  // How long the poll may take at most, in nanoseconds: 0 with work in hand, -1 without a limit.
+  std::int64_t (*longest_wait)(void* owner) = nullptr;
   void (*before_poll)(void* owner) = nullptr;  // the thread is about to block
   void (*after_poll)(void* owner) = nullptr;   // once for each before_poll, before any callback's work
   void (*changed)(void* owner) = nullptr;      // the next turn has become due sooner
@@ -71,8 +72,8 @@ class Loop {
   std::vector<char>& read_buffer() { return read_buffer_; }
 
  private:
-  bool busy() const;
-  void poll(bool block);
+  std::int64_t longest_wait() const;
+  void poll(RunMode mode);
   int libuv_timeout() const;
   void run_libuv();
   void end_turn();

@@ -54,7 +54,9 @@ class LoopTest : public testing::Test {
   static LoopHooks hooks(LoopTest* self) {
     return {
         .owner = self,
-        .has_work = [](void* owner) { return static_cast<LoopTest*>(owner)->has_work; },
+        .longest_wait = [](void* owner) -> std::int64_t {
+          return static_cast<LoopTest*>(owner)->has_work ? 0 : -1;
+        },
         .before_poll = [](void* owner) { static_cast<LoopTest*>(owner)->events.push_back("before poll"); },
         .after_poll = [](void* owner) { static_cast<LoopTest*>(owner)->events.push_back("after poll"); },
         .changed = [](void* owner) { ++static_cast<LoopTest*>(owner)->changes; }};

@@ -1,8 +1,11 @@
 #include "server/net/poller.h"
 
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <new>
 #include <system_error>
 
@@ -36,9 +39,32 @@ Poller::Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
 
 Poller::~Poller() { close(epoll_); }
 
-void Poller::wait(int timeout_ms) {
-  int count = epoll_wait(epoll_, events_.data(), kMaxEvents, timeout_ms);
+void Poller::wait(std::int64_t timeout_ns) {
+  int count = -1;
+  if (timeout_ns > 0 && precise_) {
+    count = wait_precisely(timeout_ns);
+    precise_ = count >= 0 || errno != ENOSYS;
+  }
+  if (timeout_ns <= 0 || !precise_) {
+    // Whole milliseconds, rounded up, and no more of them than an int holds.
+    std::int64_t ms =
+        timeout_ns < 0 ? -1 : std::min<std::int64_t>((timeout_ns + 999'999) / 1'000'000, INT_MAX);
+    count = epoll_wait(epoll_, events_.data(), kMaxEvents, static_cast<int>(ms));
+  }
   count_ = count < 0 ? 0 : count;  // interrupted by a signal: as if the time had passed
+}
+
+// By number: older C libraries have no name for it. The kernel's timespec is two 64-bit numbers.
+int Poller::wait_precisely(std::int64_t timeout_ns) {
+#ifdef SYS_epoll_pwait2
+  const std::int64_t timeout[2] = {timeout_ns / 1'000'000'000, timeout_ns % 1'000'000'000};
+  return static_cast<int>(
+      syscall(SYS_epoll_pwait2, epoll_, events_.data(), kMaxEvents, timeout, nullptr, std::size_t{0}));
+#else
+  static_cast<void>(timeout_ns);
+  errno = ENOSYS;
+  return -1;
+#endif
 }
 
 void Poller::dispatch() {

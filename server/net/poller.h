@@ -46,8 +46,8 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  // Waits for `timeout_ms` at most (-1: without end) for what dispatch() then tells.
-  void wait(int timeout_ms);
+  // Waits for `timeout_ns` nanoseconds at most (-1: without end) for what dispatch() then tells.
+  void wait(std::int64_t timeout_ns);
   void dispatch();
   // The last wait() may have left more that was ready.
   bool full() const { return count_ == kMaxEvents; }
@@ -70,7 +70,10 @@ class Poller {
   int modify(int fd, std::uint32_t events);
   void forget(int fd);
 
+  int wait_precisely(std::int64_t timeout_ns);
+
   int epoll_;
+  bool precise_ = true;  // until the kernel says that it has no epoll_pwait2 (before Linux 5.11)
   int count_ = 0;
   std::array<epoll_event, kMaxEvents> events_;
   std::vector<Entry> entries_;

@@ -26,7 +26,6 @@ class ConnectionFixture : public ::testing::Test {
   ConnectionFixture() {
     settings.date_header = false;  // so that tests can name every byte of an answer
     settings.server_header = false;
-    alive_.arm(std::chrono::hours(24 * 365));
   }
 
   void TearDown() override {
