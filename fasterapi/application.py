@@ -32,7 +32,7 @@ def _is_double_callable(app: Any) -> bool:
     """ASGI 2: called with the scope alone, it returns the callable that takes receive and send."""
     try:
         signature = inspect.signature(app)
-    except (TypeError, ValueError):
+    except Exception:  # an object may answer questions about itself with any error
         return False
     return _accepts(signature, 1) and not _accepts(signature, 3)
 

@@ -156,6 +156,10 @@ class Config:
         _require_choice("interface", self.interface, ("auto", "asgi3", "asgi2"))
         if isinstance(self.log_level, str):
             _require_choice("log_level", self.log_level.lower(), tuple(LOG_LEVELS))
+        try:
+            self.root_path.encode()
+        except UnicodeEncodeError:
+            raise ValueError("root_path must be valid UTF-8") from None
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must lie between 0 and 65535, not {self.port}")
         if self.backlog < 1:
@@ -211,7 +215,10 @@ class Config:
         """Makes ``loaded_app``: imported, made by its factory if it has one, brought to ASGI 3."""
         if self.loaded:
             raise RuntimeError("this Config is loaded already")
-        app = importer.call_factory(self.load_app(), factory=self.factory)
+        app = self.load_app()
+        importer.refuse_uncallable(app, self.app)
+        app = importer.call_factory(app, factory=self.factory)
+        importer.refuse_uncallable(app, self.app)
         self.loaded_app, self.interface = adapt(app, self.interface)
         self.lifespan_class = NoLifespan if self.lifespan == "off" else Lifespan
         self.encoded_headers = [(b"server", b"fasterapi")] if self.server_header else []

@@ -40,8 +40,12 @@ def locate(target: str | None, app_dir: str = "") -> Location:
     if not place:
         return Location(target, app_dir)  # refused where import strings are read
     path = Path(place)
-    if not path.exists():
-        path = Path(app_dir, place)
+    try:
+        if not path.exists():
+            path = Path(app_dir, place)
+            path.exists()
+    except (OSError, ValueError) as error:
+        raise NotFound(f'"{place[:40]}..." is no name of a file or module: {error.args[-1]}.') from None
     if place.endswith(".py"):
         if not path.is_file():
             raise NotFound(f'File "{place}" does not exist.')

@@ -1,5 +1,6 @@
 """``fasterapi.run``: one call from an application to an exit code."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -7,8 +8,10 @@ from typing import Any, Literal
 
 from fasterapi.config import LOGGING_CONFIG, STARTUP_FAILURE, Config, LoopFactory
 from fasterapi.logging import LogConfig
-from fasterapi.runner import refuse_running_loop
+from fasterapi.runner import NotALoop, refuse_running_loop
 from fasterapi.server import Server
+
+logger = logging.getLogger("fasterapi.error")
 
 
 def run(
@@ -87,6 +90,8 @@ def serve_until_signal(config: Config) -> Server:
         server.run()
     except KeyboardInterrupt:
         return server
+    except NotALoop as error:
+        logger.error("Error loading event loop. %s", error)
     if not server.started:
         sys.exit(STARTUP_FAILURE)
     return server

@@ -73,8 +73,21 @@ def load_application(app: Any, *, factory: bool = False) -> Any:
         return getattr(module, discover.find_application(module, factory=factory))
     except (ImportFromStringError, discover.NotFound) as error:
         logger.error("Error loading ASGI app. %s", error)
-    except Exception as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
         _log_user_error(f'Error loading ASGI app. Importing "{app}" failed.', error)
+    sys.exit(STARTUP_FAILURE)
+
+
+def refuse_uncallable(app: Any, name: Any) -> None:
+    """What cannot be called is no application: logged, and ends the process with 3."""
+    if callable(app):
+        return
+    what = f'"{name}"' if isinstance(name, str) else "The object"
+    logger.error(
+        "Error loading ASGI app. %s is of type %s, which cannot be called.", what, type(app).__name__
+    )
     sys.exit(STARTUP_FAILURE)
 
 
@@ -112,17 +125,17 @@ def _fail_in_factory(error: Exception) -> NoReturn:
 
 def _looks_like_factory(app: Any) -> bool:
     """Callable with no arguments, and not a coroutine function: those take at least a scope."""
-    call = app if inspect.isroutine(app) or inspect.isclass(app) else getattr(app, "__call__", app)  # noqa: B004
-    if inspect.iscoroutinefunction(call):
-        return False
     try:
+        call = app if inspect.isroutine(app) or inspect.isclass(app) else app.__call__
+        if inspect.iscoroutinefunction(call):
+            return False
         inspect.signature(app).bind()
-    except (TypeError, ValueError):
+    except Exception:  # an object may answer questions about itself with any error
         return False
     return True
 
 
-def _log_user_error(message: str, error: Exception) -> None:
+def _log_user_error(message: str, error: BaseException) -> None:
     """Logs with the traceback of the user's own frames: ours and importlib's say nothing about the fault."""
     logger.error(message, exc_info=(type(error), error, _user_frames(error.__traceback__)))
 

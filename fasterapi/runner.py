@@ -17,6 +17,10 @@ HURRIED_CANCEL_LIMIT = 1.0
 """Seconds for the tasks left over to finish after their cancellation; the second once a signal has come."""
 
 
+class NotALoop(TypeError):
+    """The event loop factory made something else."""
+
+
 def refuse_running_loop(what: str) -> None:
     """Raises ``RuntimeError`` in a thread whose event loop is running."""
     try:
@@ -38,7 +42,7 @@ def run_in_loop(
     """Runs ``main()`` to its end. ``hurried`` says afterwards whether a signal has ended it."""
     loop = asyncio.new_event_loop() if loop_factory is None else loop_factory()
     if not isinstance(loop, asyncio.AbstractEventLoop):
-        raise TypeError(f"the event loop factory returned {type(loop).__name__!r}, which is no event loop")
+        raise NotALoop(f"The factory returned {type(loop).__name__!r}, which is no event loop.")
     try:
         asyncio.set_event_loop(loop)
         loop.run_until_complete(main())

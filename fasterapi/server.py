@@ -9,6 +9,7 @@ import contextlib
 import contextvars
 import functools
 import logging
+import math
 import os
 import random
 import signal
@@ -32,6 +33,8 @@ QUIET_SHUTDOWN = 0.1
 """Seconds in which connections may close before the log says that we wait for them."""
 CANCEL_LIMIT = 1.0
 """Seconds for cancelled requests to clean up before the application's own shutdown begins."""
+ECHO = 1.0
+"""Seconds after the first signal in which a SIGTERM is no second one."""
 TICK = 0.1
 """Seconds between two looks by a server that has to poll: uvicorn's interval."""
 
@@ -87,6 +90,7 @@ class Server:
         self._should_exit = False
         self._force_exit = False
         self._captured_signals: list[int] = []
+        self._first_signal_at = math.inf
         self._raises_captured = True
         self._native: NativeServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -342,9 +346,15 @@ class Server:
             signal.raise_signal(number)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The signal handler: the first signal stops the server, a SIGINT after it does so at once."""
+        """The signal handler: the first signal stops the server, one after it does so at once.
+
+        A SIGTERM right behind the first signal is the same one, sent to the process group and again
+        by a supervisor. A SIGINT is a user's key press, and always meant.
+        """
         self._captured_signals.append(sig)
-        if not (self.should_exit and sig == signal.SIGINT):
+        self._first_signal_at = min(self._first_signal_at, time.monotonic())
+        meant = sig == signal.SIGINT or time.monotonic() - self._first_signal_at > ECHO
+        if not (self.should_exit and meant):
             self.should_exit = True
             return
         self.force_exit = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +21,12 @@ from support.inprocess import InProcess  # noqa: E402
 from support.server import DEFAULT_COMMAND, ServerProcess  # noqa: E402
 
 pytest.register_assert_rewrite("support.checks")
+
+
+def pytest_configure() -> None:
+    """Undoes what a shell does to a command in the background: SIGINT ignored, also by every child."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -79,7 +79,11 @@ def test_defaults_of_such_options_may_be_given(start: Start) -> None:
 ERRORS: list[tuple[list[str], int, str]] = [
     (["hello:app", "--port", "x"], 2, "Error: Invalid value for '--port': 'x' is not a valid integer."),
     (["hello:app", "--port", "65536"], 2, "Error: Invalid value for '--port': 65536 is not in the range"),
-    (["hello:app", "--backlog", "0"], 2, "Error: Invalid value for '--backlog': 0 is not in the range 1<=x<=2147483647."),
+    (
+        ["hello:app", "--backlog", "0"],
+        2,
+        "Error: Invalid value for '--backlog': 0 is not in the range 1<=x<=2147483647.",
+    ),
     (["hello:app", "--lifespan", "maybe"], 2, "Error: Invalid value for '--lifespan': 'maybe' is not one of"),
     (["hello:app", "--log-level", "loud"], 2, "Error: Invalid value for '--log-level': 'loud' is not one of"),
     (
@@ -101,6 +105,24 @@ ERRORS: list[tuple[list[str], int, str]] = [
     (["hello:app", "--loop", "uvlop"], 2, "module:factory. Did you mean 'uvloop'?"),
     (["hello:app", "--loop", "nope:new"], 3, 'Error loading event loop. Could not import module "nope".'),
     (["hello:app", "--loop", "json:new"], 3, 'Error loading event loop. Attribute "new" not found in module'),
+    (["hello:app", "--loop", "os:getpid"], 3, "Error loading event loop. The factory returned"),
+    (["hello:app", "--root-path", "\udcff"], 2, "root_path must be valid UTF-8"),
+    (
+        ["odd:number"],
+        3,
+        'ERROR:    Error loading ASGI app. "odd:number" is of type int, which cannot be called.',
+    ),
+    (
+        ["odd:evil"],
+        3,
+        'ERROR:    Error loading ASGI app. "odd:evil" is of type Evil, which cannot be called.',
+    ),
+    (
+        ["os:path"],
+        3,
+        'ERROR:    Error loading ASGI app. "os:path" is of type module, which cannot be called.',
+    ),
+    (["x" * 5000 + ":app"], 3, "is no name of a file or module: File name too long."),
     (["hello:app", "--prot", "1"], 2, "--port"),
     (["hello:app", "extra"], 2, "Error: Got unexpected extra argument (extra)"),
     (["rnu", "hello:app"], 2, "Error: No such command 'rnu'. Did you mean 'run'?"),
@@ -137,6 +159,7 @@ FILES = {
     "odd.json": '{"version": 1, "handlers": {"x": {"class": "no.such.Class"}}}',
     "bad.ini": "loggers",
     "empty.py": "",
+    "odd.py": "number = 5\nclass Evil:\n    def __getattribute__(self, name): raise RuntimeError(name)\nevil = Evil()\n",
 }
 
 
@@ -152,6 +175,20 @@ def test_error_is_one_line_with_its_exit_code(
     assert len(faults) == 1, process.err
     assert message in faults[0]
     assert process.out == []
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [("raise SystemExit(5)", 5), ("raise GeneratorExit('unusual')", 3)],
+)
+def test_modules_that_raise_what_is_no_exception(source: str, code: int, start: Start) -> None:
+    process = start("ends:app", files={"ends.py": source})
+    assert process.wait() == code
+    if code == 3:
+        assert process.err[-1] == "GeneratorExit: unusual"
+        assert not [line for line in process.err if "fasterapi/" in line]
+    else:
+        assert process.err == []
 
 
 def test_port_in_use(start: Start) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
 
 import pytest
 from commandline import LIMIT, Process
+
+import fasterapi
 
 Start = Callable[..., Process]
 
@@ -196,15 +200,38 @@ def test_second_sigint_ends_at_once(loop: str, start: Start) -> None:
     assert plain(process, process.err) == expected  # and no shutdown of the application
 
 
-def test_second_sigterm_changes_nothing(start: Start) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 0.9, 1.1, 60.0])
+def test_sigterm_behind_another_counts_once_a_second_has_passed(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = fasterapi.Server(fasterapi.Config("hello:app"))
+    now = 1000.0
+    monkeypatch.setattr("fasterapi.server.time.monotonic", lambda: now)
+    server.handle_exit(signal.SIGTERM, None)
+    now += seconds
+    server.handle_exit(signal.SIGTERM, None)
+    assert server.should_exit
+    assert server.force_exit is (seconds > 1)
+
+
+def test_sigterm_after_a_programs_own_stop_is_the_first() -> None:
+    server = fasterapi.Server(fasterapi.Config("hello:app"))
+    server.should_exit = True
+    server.handle_exit(signal.SIGTERM, None)
+    assert not server.force_exit
+
+
+def test_repeated_sigterm_ends_a_shutdown_that_waits(start: Start) -> None:
     process = start("slow:app", "--port", "0", files={"slow.py": SLOW})
-    with open_request(process, "/wait"):
+    with open_request(process, "/endless"):
         process.send(signal.SIGTERM)
         process.expect("Waiting for connections to close")
-        process.send(signal.SIGTERM)
-        (process.cwd / "go").touch()
+        while process.process.poll() is None:
+            process.send(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.process.wait(0.2)
         assert process.wait() == -signal.SIGTERM
-    assert plain(process, process.err)[-3:] == STOPPED
+    assert plain(process, process.err)[-3:] == ["INFO:     Shutting down", CONNECTIONS, STOPPED[-1]]
 
 
 def test_sigint_after_sigterm_ends_at_once(start: Start) -> None:
