@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from fasterapi.config import LOGGING_CONFIG, STARTUP_FAILURE, Config, LoopFactory
 from fasterapi.logging import LogConfig
-from fasterapi.runner import NotALoop, refuse_running_loop
+from fasterapi.runner import NotALoop, raise_descriptor_limit, refuse_running_loop
 from fasterapi.server import Server
 
 logger = logging.getLogger("fasterapi.error")
@@ -84,6 +84,7 @@ def run(
 def serve_until_signal(config: Config) -> Server:
     """Serves; returns after SIGINT, and does not after SIGTERM, which ends the process."""
     server = Server(config)
+    raise_descriptor_limit()
     try:
         # Before the loop: imports may take long, and may themselves run a loop.
         config.load_app()

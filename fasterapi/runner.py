@@ -6,6 +6,7 @@ are stuck. A server told to stop has given them their time already.
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 import sys
@@ -15,6 +16,20 @@ from typing import Any
 CANCEL_LIMIT = 5.0
 HURRIED_CANCEL_LIMIT = 1.0
 """Seconds for the tasks left over to finish after their cancellation; the second once a signal has come."""
+
+
+MOST_DESCRIPTORS = 65536
+"""What the limit on open files is raised to at most: some programs look at each number below it."""
+
+
+def raise_descriptor_limit() -> None:
+    """Raises the soft limit on open files towards the hard one: each connection takes a descriptor."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    with contextlib.suppress(OSError, ValueError):  # forbidden, in some sandboxes
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class NotALoop(TypeError):

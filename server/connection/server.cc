@@ -1,10 +1,15 @@
 #include "server/connection/server.h"
 
+#include <string>
 #include <utility>
 
 #include "server/connection/http1_connection.h"
 
 namespace fasterapi::connection {
+
+namespace {
+constexpr std::uint64_t kScarcityReportMs = 10'000;
+}  // namespace
 
 Server::Server(net::Loop& loop, const base::Settings& settings, Handler& handler, base::Log& log,
                std::unique_ptr<AccessLog> access_log, std::function<void()> on_change)
@@ -27,10 +32,20 @@ Server::~Server() {
 
 base::Result<void> Server::listen(int fd, int backlog) {
   auto listener = net::Listener::open(
-      loop_, fd, backlog, [this](std::unique_ptr<net::Stream> stream) { serve(std::move(stream)); });
+      loop_, fd, backlog, [this](std::unique_ptr<net::Stream> stream) { serve(std::move(stream)); },
+      [this](int error) { report_scarcity(error); });
   if (!listener) return listener.failure();
   listeners_.push_back(std::move(*listener));
   return {};
+}
+
+// Now and then: it happens with every connection that comes.
+void Server::report_scarcity(int error) {
+  const std::uint64_t now = loop_.now_ms() + 1;
+  if (scarcity_reported_ms_ != 0 && now - scarcity_reported_ms_ < kScarcityReportMs) return;
+  scarcity_reported_ms_ = now;
+  log_.warning("New connections wait: " + net::error_text(-error) + ", with " +
+               std::to_string(connections_.size()) + " connections open");
 }
 
 void Server::stop_listening() { listeners_.clear(); }

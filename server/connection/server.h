@@ -50,6 +50,7 @@ class Server {
 
  private:
   void bury();
+  void report_scarcity(int error);
 
   net::Loop& loop_;
   base::Settings settings_;
@@ -63,6 +64,7 @@ class Server {
   std::vector<std::unique_ptr<Http1Connection>> ended_;
   net::Deferred bury_;
   std::uint64_t total_requests_ = 0;
+  std::uint64_t scarcity_reported_ms_ = 0;  // 0: never
   base::Ledger::Entry entry_;
 };
 

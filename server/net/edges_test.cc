@@ -83,10 +83,13 @@ class StreamEdge : public ::testing::Test, public StreamSink {
   void on_closed(std::string_view) override { ++closes; }
 
   std::unique_ptr<SocketPeer> connect() {
-    auto opened = Listener::open(loop, endpoint.take_fd(), 16, [this](std::unique_ptr<Stream> accepted) {
-      stream = std::move(accepted);
-      stream->set_sink(this);
-    });
+    auto opened = Listener::open(
+        loop, endpoint.take_fd(), 16,
+        [this](std::unique_ptr<Stream> accepted) {
+          stream = std::move(accepted);
+          stream->set_sink(this);
+        },
+        [](int) {});
     listener = std::move(*opened);
     auto peer = std::make_unique<SocketPeer>(endpoint);
     for (int i = 0; i < 100'000 && stream == nullptr; ++i) loop.run(RunMode::kNoWait);

@@ -35,7 +35,8 @@ int above_standard(int fd) {
 
 }  // namespace
 
-base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, int fd, int backlog, OnStream on_stream) {
+base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, int fd, int backlog, OnStream on_stream,
+                                                       OnScarcity on_scarcity) {
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size) != 0) {
@@ -45,7 +46,8 @@ base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, int fd, int b
   }
   hold_standard_descriptors();
   Address::Family family = bound.ss_family == AF_UNIX ? Address::Family::kUnix : Address::Family::kInet;
-  std::unique_ptr<Listener> listener(new Listener(loop, fd, family, std::move(on_stream)));
+  std::unique_ptr<Listener> listener(
+      new Listener(loop, fd, family, std::move(on_stream), std::move(on_scarcity)));
   // Accepted sockets inherit it (Linux). Answers leave in whole writes: waiting for more
   // to send with them (Nagle) would only delay the small pieces of a stream.
   int on = 1;
@@ -56,25 +58,24 @@ base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, int fd, int b
   return listener;
 }
 
-Listener::Listener(Loop& loop, int fd, Address::Family family, OnStream on_stream)
+Listener::Listener(Loop& loop, int fd, Address::Family family, OnStream on_stream, OnScarcity on_scarcity)
     : loop_(loop),
       fd_(fd),
       family_(family),
       on_stream_(std::move(on_stream)),
+      on_scarcity_(std::move(on_scarcity)),
       watch_(
           loop.poller(),
           [](void* self, bool, bool) { contain([self] { static_cast<Listener*>(self)->accept_some(); }); },
           this),
-      resume_(
-          loop.wheel(),
-          [](void* self) {
-            auto* listener = static_cast<Listener*>(self);
-            if (listener->watch_.set(listener->fd_, true, false) != 0) listener->pause();
-          },
-          this),
-      entry_(loop.ledger(), base::Kind::kListener) {}
+      try_again_(
+          loop.wheel(), [](void* self) { static_cast<Listener*>(self)->resume(); }, this),
+      entry_(loop.ledger(), base::Kind::kListener) {
+  freed_ = {[](void* self) { static_cast<Listener*>(self)->resume(); }, this};
+}
 
 Listener::~Listener() {
+  loop_.forget(freed_);
   watch_.stop();
   close(fd_);
 }
@@ -93,8 +94,17 @@ void Listener::accept_some() {
 }
 
 void Listener::pause() {
+  const int error = errno;
   watch_.stop();
-  resume_.arm(kPause);
+  loop_.when_descriptor_freed(freed_);
+  try_again_.arm(kPause);
+  on_scarcity_(error);
+}
+
+void Listener::resume() {
+  loop_.forget(freed_);
+  try_again_.disarm();
+  if (watch_.set(fd_, true, false) != 0) try_again_.arm(kPause);
 }
 
 }  // namespace fasterapi::net

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "server/net/timer.h"
 
@@ -135,10 +136,23 @@ void Loop::at_next_turn(Deferred& work) {
   if (next_turn_.size() == 1) changed();
 }
 
+void Loop::when_descriptor_freed(Deferred& work) {
+  if (work.queued) return;
+  work.queued = true;
+  starved_.push_back(&work);
+}
+
+void Loop::descriptor_freed() {
+  for (Deferred* work : std::exchange(starved_, {})) {
+    work->queued = false;
+    at_next_turn(*work);
+  }
+}
+
 void Loop::forget(Deferred& work) {
   if (!work.queued) return;
   work.queued = false;
-  for (auto* list : {&end_of_turn_, &after_poll_, &next_turn_}) std::erase(*list, &work);
+  for (auto* list : {&end_of_turn_, &after_poll_, &next_turn_, &starved_}) std::erase(*list, &work);
   for (Deferred*& running : running_) {
     if (running == &work) running = nullptr;
   }

@@ -52,6 +52,9 @@ class Loop {
   // After the callbacks of this turn's poll, which does not block.
   void after_poll(Deferred& work);
   void at_next_turn(Deferred& work);
+  // In the turn after a socket of this loop has been closed: there may be a descriptor again.
+  void when_descriptor_freed(Deferred& work);
+  void descriptor_freed();
   void forget(Deferred& work);
   // A timer was started, or work put off: a loop that this one is nested in must run it again.
   void changed();
@@ -88,6 +91,7 @@ class Loop {
   std::vector<Deferred*> end_of_turn_;
   std::vector<Deferred*> after_poll_;
   std::vector<Deferred*> next_turn_;
+  std::vector<Deferred*> starved_;
   std::vector<Deferred*> running_;
   std::vector<char> read_buffer_;
   std::uint64_t turn_ = 0;

@@ -68,6 +68,7 @@ void TcpStream::close() {
   if (fd_ < 0) return;
   watch_.stop();
   ::close(std::exchange(fd_, -1));
+  loop_.descriptor_freed();
 }
 
 // --- Reading -------------------------------------------------------------------------------

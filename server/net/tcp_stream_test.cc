@@ -1,50 +1,18 @@
-// Real sockets on this machine. No wait has a time: until() runs the loop until something is so.
 #include "server/net/tcp_stream.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>
 
-#include <csignal>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "server/net/listener.h"
-#include "server/testing/socket_peer.h"
+#include "server/testing/stream_fixture.h"
 
 namespace fasterapi::net {
 namespace {
 
-using testing::Endpoint;
-using testing::SocketPeer;
-
-struct RecordingSink final : StreamSink {
-  void on_bytes(std::string_view bytes) override {
-    EXPECT_EQ(closes, 0);
-    received.append(bytes);
-    if (when_bytes) when_bytes(bytes);
-  }
-  void on_end() override {
-    EXPECT_EQ(closes, 0);
-    ++ends;
-  }
-  void on_drained() override {
-    EXPECT_EQ(closes, 0);
-    ++drains;
-  }
-  void on_closed(std::string_view why) override {
-    ++closes;
-    reason = why;
-  }
-
-  std::string received;
-  int ends = 0;
-  int drains = 0;
-  int closes = 0;
-  std::string reason;
-  std::function<void(std::string_view)> when_bytes;
-};
+using TcpStreamTest = StreamFixture;
 
 // Bytes that say how often they were released.
 struct Owner {
@@ -54,70 +22,6 @@ struct Owner {
   }
   std::string bytes;
   int released = 0;
-};
-
-class TcpStreamTest : public ::testing::Test {
- protected:
-  // As CPython does at its start: libuv writes without MSG_NOSIGNAL.
-  static void SetUpTestSuite() { std::signal(SIGPIPE, SIG_IGN); }
-
-  void TearDown() override {
-    stream.reset();
-    listener.reset();
-    EXPECT_EQ(ledger.count(base::Kind::kStream), 0u);
-    EXPECT_EQ(ledger.count(base::Kind::kListener), 0u);
-  }
-
-  template <class Condition>
-  bool until(Condition condition) {
-    for (int i = 0; i < 200'000; ++i) {
-      if (condition()) return true;
-      loop.run(RunMode::kNoWait);
-    }
-    return false;
-  }
-  // Enough turns for whatever could still come.
-  void settle() {
-    for (int i = 0; i < 50; ++i) loop.run(RunMode::kNoWait);
-  }
-
-  void listen(Endpoint& where) {
-    auto opened = Listener::open(loop, where.take_fd(), 16, [this](std::unique_ptr<Stream> accepted) {
-      stream = std::move(accepted);
-      stream->set_sink(&sink);
-      stream->read_start();
-    });
-    ASSERT_TRUE(opened) << opened.failure().reason;
-    listener = std::move(*opened);
-  }
-  std::unique_ptr<SocketPeer> connect(int receive_buffer = 0) {
-    listen(endpoint);
-    auto peer = std::make_unique<SocketPeer>(endpoint, receive_buffer);
-    EXPECT_TRUE(until([&] { return stream != nullptr; }));
-    return peer;
-  }
-  void write(std::string_view bytes) {
-    base::Output output;
-    output.append(bytes);
-    stream->flush(output);
-    EXPECT_TRUE(output.empty());
-  }
-  // More than the kernel takes, so that a write is in flight; returns all of it.
-  std::string fill(std::size_t size = 16 << 20) {
-    std::string all(size, 'f');
-    write(all);
-    EXPECT_GT(stream->queued(), 0u);
-    return all;
-  }
-
-  base::Ledger ledger;
-  int changes = 0;
-  Loop loop{{.owner = this, .changed = [](void* self) { ++static_cast<TcpStreamTest*>(self)->changes; }},
-            ledger};
-  Endpoint endpoint = Endpoint::loopback();
-  RecordingSink sink;
-  std::unique_ptr<Listener> listener;
-  std::unique_ptr<Stream> stream;
 };
 
 TEST_F(TcpStreamTest, KnowsItsAddresses) {
@@ -451,65 +355,6 @@ TEST_F(TcpStreamTest, APausedStreamIsNotWatched) {
   EXPECT_EQ(::poll(&descriptor, 1, 0), 0);
   stream->read_start();
   EXPECT_TRUE(until([&] { return sink.received == "x"; }));
-}
-
-// --- Listener ------------------------------------------------------------------------------
-
-TEST_F(TcpStreamTest, AcceptsAllThatWait) {
-  std::vector<std::unique_ptr<Stream>> accepted;
-  auto opened = Listener::open(loop, endpoint.take_fd(), 64,
-                               [&](std::unique_ptr<Stream> one) { accepted.push_back(std::move(one)); });
-  ASSERT_TRUE(opened);
-  std::vector<std::unique_ptr<SocketPeer>> peers;
-  for (int i = 0; i < 40; ++i) peers.push_back(std::make_unique<SocketPeer>(endpoint));
-  EXPECT_TRUE(until([&] { return accepted.size() == peers.size(); }));
-  EXPECT_EQ(ledger.count(base::Kind::kStream), peers.size());
-}
-
-TEST_F(TcpStreamTest, AClosedListenerLeavesItsConnections) {
-  auto peer = connect();
-  listener.reset();
-  settle();
-  peer->send("still here");
-  EXPECT_TRUE(until([&] { return sink.received == "still here"; }));
-  int late = testing::open_socket(AF_INET);
-  EXPECT_NE(::connect(late, endpoint.name(), endpoint.size()), 0);
-  if (errno == EINPROGRESS) {
-    int error = 0;
-    socklen_t size = sizeof error;
-    ::getsockopt(late, SOL_SOCKET, SO_ERROR, &error, &size);
-    EXPECT_EQ(error, ECONNREFUSED);
-  }
-  ::close(late);
-}
-
-TEST_F(TcpStreamTest, AListenerMayBeClosedInsideItsCall) {
-  listen(endpoint);
-  SocketPeer first(endpoint);
-  auto opened = Listener::open(loop, Endpoint::loopback().take_fd(), 16, [](std::unique_ptr<Stream>) {});
-  ASSERT_TRUE(opened);
-  EXPECT_EQ(ledger.count(base::Kind::kListener), 2u);
-  opened->reset();
-  EXPECT_EQ(ledger.count(base::Kind::kListener), 1u);
-  EXPECT_TRUE(until([&] { return stream != nullptr; }));
-}
-
-TEST_F(TcpStreamTest, AListenerTakesOverTheDescriptorAlsoWhenItFails) {
-  int fds[2];
-  ASSERT_EQ(::pipe(fds), 0);
-  auto opened = Listener::open(loop, fds[0], 16, [](std::unique_ptr<Stream>) {});
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.failure().status, ENOTSOCK);
-  EXPECT_EQ(::fcntl(fds[0], F_GETFD), -1);
-  ::close(fds[1]);
-
-  int datagram = ::socket(AF_INET, SOCK_DGRAM, 0);
-  opened = Listener::open(loop, datagram, 16, [](std::unique_ptr<Stream>) {});
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.failure().status, EOPNOTSUPP);
-  EXPECT_EQ(opened.failure().reason.substr(0, 8), "listen: ");
-  EXPECT_EQ(::fcntl(datagram, F_GETFD), -1);
-  EXPECT_EQ(ledger.count(base::Kind::kListener), 0u);
 }
 
 }  // namespace
