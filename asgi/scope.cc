@@ -121,14 +121,9 @@ bool ScopeBuilder::renew_asgi() {
 // The scope as far as the target tells it.
 Ref ScopeBuilder::begin(const base::RequestHead& head) {
   if (!renew_asgi()) return Ref();
-  base::Result<base::Target> target = base::split_target(head.method, head.target);
-  if (!target) {
-    PyErr_SetString(PyExc_ValueError, target.failure().reason.c_str());
-    return Ref();
-  }
-  Ref scope = begin_at(target->path);
-  if (!scope || target->query.empty()) return scope;
-  return put(scope.get(), module_.names.query_string, to_bytes(target->query)) ? scope : Ref();
+  Ref scope = begin_at(head.path);
+  if (!scope || head.query.empty()) return scope;
+  return put(scope.get(), module_.names.query_string, to_bytes(head.query)) ? scope : Ref();
 }
 
 Ref ScopeBuilder::begin_at(std::string_view raw) {

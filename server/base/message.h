@@ -26,6 +26,8 @@ struct Version {
 struct RequestHead {
   std::string_view method;  // as received: case-sensitive (RFC 9110 9.1)
   std::string_view target;  // as received (RFC 9112 3.2), any of the four forms
+  std::string_view path;    // of the target: raw, without the query; "*" for the asterisk form
+  std::string_view query;   // of the target, behind the first '?'
   Version version;
   std::span<const Header> headers;              // names in lower case, values without outer white space
   std::optional<std::uint64_t> content_length;  // nullopt: none, or chunked

@@ -14,8 +14,18 @@ namespace {
 constexpr std::array<std::string_view, 4> kSchemes = {"http", "https", "ws", "wss"};
 constexpr std::string_view kUnreservedAndSubDelims = "-._~!$&'()*+,;=";  // RFC 3986 2.2, 2.3
 
+constexpr std::array<bool, 256> make_reg_name_bytes() {
+  std::array<bool, 256> table{};
+  for (char c = '0'; c <= '9'; ++c) table[static_cast<unsigned char>(c)] = true;
+  for (char c = 'A'; c <= 'Z'; ++c) table[static_cast<unsigned char>(c)] = true;
+  for (char c = 'a'; c <= 'z'; ++c) table[static_cast<unsigned char>(c)] = true;
+  for (char c : kUnreservedAndSubDelims) table[static_cast<unsigned char>(c)] = true;
+  return table;
+}
+
+constexpr std::array<bool, 256> kRegNameBytes = make_reg_name_bytes();
+
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
-constexpr bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 constexpr int hex_value(char c) {
   if (is_digit(c)) return c - '0';
@@ -52,8 +62,7 @@ bool is_port(std::string_view text) {
 // RFC 3986 3.2.2: reg-name (IPv4address has the same characters).
 bool is_reg_name(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (is_letter(text[i]) || is_digit(text[i])) continue;
-    if (kUnreservedAndSubDelims.find(text[i]) != std::string_view::npos) continue;
+    if (kRegNameBytes[static_cast<unsigned char>(text[i])]) continue;
     if (escaped_byte(text.substr(i)) < 0) return false;
     i += 2;
   }
@@ -164,10 +173,7 @@ Result<Target> split_target(std::string_view method, std::string_view target) {
     out.authority = target;
     return out;
   }
-  if (target[0] == '/') {
-    split_path(target, out);
-    return out;
-  }
+  if (target[0] == '/') return split_origin(target);
   if (target == "*") {
     if (!equals_ignoring_case(method, "OPTIONS")) return bad_target();
     out.form = TargetForm::kAsterisk;
@@ -175,6 +181,12 @@ Result<Target> split_target(std::string_view method, std::string_view target) {
     return out;
   }
   return split_absolute(method, target);
+}
+
+Target split_origin(std::string_view target) {
+  Target out;
+  split_path(target, out);
+  return out;
 }
 
 bool percent_decode(std::string_view text, std::string& out) {

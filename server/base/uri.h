@@ -23,6 +23,9 @@ struct Target {
 // bytes that no target may hold (controls, space, DEL). Raw bytes >= 0x80 are let through.
 Result<Target> split_target(std::string_view method, std::string_view target);
 
+// The same for a target in origin form that is known to be valid.
+Target split_origin(std::string_view target);
+
 // Decodes each valid %XX once; a malformed escape stays as it is. `out` is replaced.
 // Returns false, leaving `out` alone, when there was nothing to decode.
 bool percent_decode(std::string_view text, std::string& out);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/base/bytes.h"
+#include "server/base/uri.h"
 #include "server/http1/head_rules.h"
 #include "server/http1/request_line.h"
 
@@ -306,6 +307,10 @@ int RequestParser::finish_head() {
   }
   head_.method = arena.substr(0, method_size_);
   head_.target = arena.substr(method_size_ + 1, line_size_ - method_size_ - 1);
+  base::Target parts = head_.target[0] == '/' ? base::split_origin(head_.target)
+                                              : *base::split_target(head_.method, head_.target);
+  head_.path = parts.path;
+  head_.query = parts.query;
   head_.headers = headers_;
   if ((llhttp_.flags & F_CONTENT_LENGTH) != 0) head_.content_length = llhttp_.content_length;
   head_.has_body = facts->chunked || head_.content_length.value_or(0) > 0;

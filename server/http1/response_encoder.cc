@@ -1,6 +1,7 @@
 #include "server/http1/response_encoder.h"
 
 #include <algorithm>
+#include <cassert>
 #include <charconv>
 #include <cstdint>
 #include <optional>
@@ -53,42 +54,60 @@ Meaning meaning_of(std::string_view name) {
   }
 }
 
-void append_status_line(std::string& out, int status) {
-  switch (status) {
-    case 200:
-      out.append("HTTP/1.1 200 OK\r\n");
-      return;
-    case 201:
-      out.append("HTTP/1.1 201 Created\r\n");
-      return;
-    case 204:
-      out.append("HTTP/1.1 204 No Content\r\n");
-      return;
-    case 304:
-      out.append("HTTP/1.1 304 Not Modified\r\n");
-      return;
-    case 404:
-      out.append("HTTP/1.1 404 Not Found\r\n");
-      return;
-    default:
-      out.append("HTTP/1.1 ");
-      base::append_decimal(out, static_cast<std::uint64_t>(status));
-      // RFC 9112 4: the space is there even when the phrase is empty.
-      out.append(" ").append(base::reason_phrase(status)).append("\r\n");
+// Bytes written one after another into room that was made for them: appending each to a string,
+// with its checks, costs more than the bytes.
+class Writer {
+ public:
+  Writer(std::string& out, std::size_t most) : out_(out), begin_(out.size()) {
+    out_.resize(begin_ + most);
+    at_ = out_.data() + begin_;
   }
+  void put(std::string_view bytes) {
+    assert(bytes.size() <= static_cast<std::size_t>(out_.data() + out_.size() - at_));
+    at_ = std::copy(bytes.begin(), bytes.end(), at_);
+  }
+  void line(std::string_view name, std::string_view value) {
+    put(name);
+    put(": ");
+    put(value);
+    put("\r\n");
+  }
+  // Gives the rest of the room back; returns how many bytes were written.
+  std::size_t finish() {
+    auto size = static_cast<std::size_t>(at_ - out_.data());
+    out_.resize(size);
+    return size - begin_;
+  }
+
+ private:
+  std::string& out_;
+  std::size_t begin_;
+  char* at_;
+};
+
+// More than a status line and the lines of the server's own, but for what DefaultHeaders holds.
+constexpr std::size_t kOwnLines = 192;
+
+std::size_t room_for(const DefaultHeaders& defaults) {
+  return kOwnLines + defaults.date.size() + defaults.server.size() + defaults.extra.size();
 }
 
-// Written through a pointer: four appends, with their checks, cost more than the bytes.
-void append_line(std::string& out, std::string_view name, std::string_view value) {
-  const std::size_t before = out.size();
-  out.resize(before + name.size() + value.size() + 4);
-  char* at = out.data() + before;
-  at = std::copy(name.begin(), name.end(), at);
-  *at++ = ':';
-  *at++ = ' ';
-  at = std::copy(value.begin(), value.end(), at);
-  *at++ = '\r';
-  *at = '\n';
+void put_status_line(Writer& out, int status) {
+  switch (status) {
+    case 200:
+      return out.put("HTTP/1.1 200 OK\r\n");
+    case 304:
+      return out.put("HTTP/1.1 304 Not Modified\r\n");
+    case 404:
+      return out.put("HTTP/1.1 404 Not Found\r\n");
+    default:
+      const char digits[] = {static_cast<char>('0' + status / 100), static_cast<char>('0' + status / 10 % 10),
+                             static_cast<char>('0' + status % 10), ' '};
+      out.put("HTTP/1.1 ");
+      out.put({digits, sizeof digits});  // RFC 9112 4: the space is there even when the phrase is empty
+      out.put(base::reason_phrase(status));
+      out.put("\r\n");
+  }
 }
 
 Failure bad_header(std::string_view what, std::string_view name) {
@@ -111,6 +130,8 @@ std::optional<std::uint64_t> read_length(std::string_view text) {
 
 struct ResponseEncoder::Plan {
   Framing framing = Framing::kNone;
+  std::size_t size = 0;   // of the application's lines
+  bool all_plain = true;  // none of them is the server's business
   bool close = false;
   bool has_date = false;
   bool has_server = false;
@@ -157,6 +178,7 @@ Result<ResponseEncoder::Plan> ResponseEncoder::plan(const base::ResponseHead& he
     // RFC 9110 5.1, 5.5: a line break in either would let the application's data forge a response.
     if (!base::is_token(name)) return bad_header("invalid header name", name);
     if (!base::is_field_value(value)) return bad_header("invalid value of header", name);
+    plan.size += name.size() + value.size() + 4;
     switch (meaning_of(name)) {
       case Meaning::kContentLength:
         if (plan.length) return bad_header("more than one header", name);
@@ -165,6 +187,7 @@ Result<ResponseEncoder::Plan> ResponseEncoder::plan(const base::ResponseHead& he
         break;
       case Meaning::kConnection:
         plan.close |= base::list_has_token(value, "close");
+        plan.all_plain = false;
         break;
       case Meaning::kDate:
         plan.has_date = true;
@@ -172,10 +195,15 @@ Result<ResponseEncoder::Plan> ResponseEncoder::plan(const base::ResponseHead& he
       case Meaning::kServer:
         plan.has_server = true;
         break;
-      default:
+      case Meaning::kDropped:
+        plan.all_plain = false;
+        break;
+      case Meaning::kPlain:
         break;
     }
   }
+  // RFC 9110 8.6: no content-length in a 204.
+  if (head.status == 204) plan.all_plain = false;
   // RFC 9112 6.3: these end with the head, whatever it says.
   if (head_request_ || head.status == 204 || head.status == 304) {
     plan.framing = Framing::kNone;
@@ -193,27 +221,27 @@ Result<ResponseEncoder::Plan> ResponseEncoder::plan(const base::ResponseHead& he
 
 void ResponseEncoder::write_head(const base::ResponseHead& head, const DefaultHeaders& defaults,
                                  const Plan& plan) {
-  std::string& out = output_.tail();
-  const std::size_t before = out.size();
-  append_status_line(out, head.status);
-  if (!plan.has_date && !defaults.date.empty()) append_line(out, "date", defaults.date);
-  if (!plan.has_server && !defaults.server.empty()) append_line(out, "server", defaults.server);
-  out.append(defaults.extra);
+  Writer out(output_.tail(), room_for(defaults) + plan.size);
+  put_status_line(out, head.status);
+  if (!plan.has_date && !defaults.date.empty()) out.line("date", defaults.date);
+  if (!plan.has_server && !defaults.server.empty()) out.line("server", defaults.server);
+  out.put(defaults.extra);
   for (const auto& [name, value] : head.headers) {
-    Meaning meaning = meaning_of(name);
-    if (meaning == Meaning::kDropped || meaning == Meaning::kConnection) continue;
-    // RFC 9110 8.6: no content-length in a 204.
-    if (meaning == Meaning::kContentLength && head.status == 204) continue;
-    append_line(out, name, value);
+    if (!plan.all_plain) {
+      Meaning meaning = meaning_of(name);
+      if (meaning == Meaning::kDropped || meaning == Meaning::kConnection) continue;
+      if (meaning == Meaning::kContentLength && head.status == 204) continue;
+    }
+    out.line(name, value);
   }
-  if (plan.framing == Framing::kChunked) out.append("transfer-encoding: chunked\r\n");
+  if (plan.framing == Framing::kChunked) out.put("transfer-encoding: chunked\r\n");
   if (plan.close) {
-    out.append("connection: close\r\n");
+    out.put("connection: close\r\n");
   } else if (http_1_0_) {
-    out.append("connection: keep-alive\r\n");  // RFC 9112 C.2.2: what an HTTP/1.0 client asked for
+    out.put("connection: keep-alive\r\n");  // RFC 9112 C.2.2: what an HTTP/1.0 client asked for
   }
-  out.append("\r\n");
-  output_.grown(out.size() - before);
+  out.put("\r\n");
+  output_.grown(out.finish());
 }
 
 // Checks a piece of the body against the framing, and counts it.
@@ -272,17 +300,19 @@ Result<void> ResponseEncoder::send_body(base::Slice bytes, Last last) {
 }
 
 void append_error_response(base::Output& output, int status, const DefaultHeaders& defaults) {
-  std::string& out = output.tail();
-  const std::size_t before = out.size();
   std::string_view body = base::reason_phrase(status);
-  append_status_line(out, status);
-  if (!defaults.date.empty()) append_line(out, "date", defaults.date);
-  if (!defaults.server.empty()) append_line(out, "server", defaults.server);
-  out.append(defaults.extra);
-  out.append("content-type: text/plain; charset=utf-8\r\ncontent-length: ");
-  base::append_decimal(out, body.size());
-  out.append("\r\nconnection: close\r\n\r\n").append(body);
-  output.grown(out.size() - before);
+  std::string length;
+  base::append_decimal(length, body.size());
+  Writer out(output.tail(), room_for(defaults) + body.size());
+  put_status_line(out, status);
+  if (!defaults.date.empty()) out.line("date", defaults.date);
+  if (!defaults.server.empty()) out.line("server", defaults.server);
+  out.put(defaults.extra);
+  out.line("content-type", "text/plain; charset=utf-8");
+  out.line("content-length", length);
+  out.put("connection: close\r\n\r\n");
+  out.put(body);
+  output.grown(out.finish());
 }
 
 }  // namespace fasterapi::http1

@@ -16,9 +16,6 @@ namespace fasterapi::net {
 namespace {
 // What the kernel can hand over in one read; libuv's own suggestion.
 constexpr std::size_t kReadBuffer = 64 * 1024;
-
-// Batches of ready descriptors that go before timers which are due.
-constexpr int kMaxBatches = 32;
 }  // namespace
 
 Loop::Loop(LoopHooks hooks, base::Ledger& ledger)
@@ -91,7 +88,7 @@ void Loop::poll(RunMode mode) {
 void Loop::run_libuv() {
   bool due = libuv_timeout() == 0;
   if (!due && !uv_ready_) return;
-  for (int batches = 0; due && poller_.full() && batches < kMaxBatches; ++batches) {
+  for (std::size_t left = poller_.batches(); due && poller_.full() && left > 0; --left) {
     poller_.wait(0);
     poller_.dispatch();
   }

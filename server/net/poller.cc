@@ -113,6 +113,7 @@ int Poller::add(Watch& watch, int fd, std::uint32_t events) {
   }
   // Whoever had the number before has closed it without a word.
   if (other != nullptr) other->fd_ = -1;
+  if (entry.watch == nullptr) ++watched_;
   entry.watch = &watch;
   watch.fd_ = fd;
   return 0;
@@ -122,6 +123,7 @@ void Poller::forget(int fd) {
   Entry& entry = entries_[static_cast<std::size_t>(fd)];
   ++entry.generation;
   entry.watch = nullptr;
+  --watched_;
 }
 
 }  // namespace fasterapi::net

@@ -51,6 +51,8 @@ class Poller {
   void dispatch();
   // The last wait() may have left more that was ready.
   bool full() const { return count_ == kMaxEvents; }
+  // Waits after which everybody who was ready has been told.
+  std::size_t batches() const { return watched_ / kMaxEvents + 1; }
   int fd() const { return epoll_; }
 
  private:
@@ -77,6 +79,7 @@ class Poller {
   int count_ = 0;
   std::array<epoll_event, kMaxEvents> events_;
   std::vector<Entry> entries_;
+  std::size_t watched_ = 0;
 };
 
 }  // namespace fasterapi::net
