@@ -1,7 +1,6 @@
 #include "asgi/loop.h"
 
 #include <unistd.h>
-#include <uv.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,17 +8,13 @@
 
 namespace fasterapi::asgi {
 
-struct Scheduler::Wake {
-  uv_async_t async;
-};
-
 namespace {
 
 // Slept for at most, in seconds: as good as for ever, and its nanoseconds fit.
 constexpr double kLongestSleep = 24 * 3600;
 
 // A daemon thread that comes back from its poll while the interpreter ends must not run on. CPython
-// before 3.14 ends it by unwinding, which libuv's and our own frames do not survive.
+// before 3.14 ends it by unwinding, which our frames do not survive.
 void wait_for_ever_if_finalizing() {
 #if PY_VERSION_HEX >= 0x030D0000
   bool finalizing = Py_IsFinalizing() != 0;
@@ -37,7 +32,7 @@ void release_all(auto& handles) {
 }  // namespace
 
 Scheduler::Scheduler(PyObject* self, Module& module)
-    : self_(self), module_(module), wake_(std::make_unique<Wake>()) {
+    : self_(self), module_(module) {
   net::LoopHooks hooks;
   hooks.owner = this;
   // Asked right before the poll: what was put off to the end of the turn may have scheduled callbacks.
@@ -48,9 +43,8 @@ Scheduler::Scheduler(PyObject* self, Module& module)
     PyEval_RestoreThread(std::exchange(static_cast<Scheduler*>(owner)->released_, nullptr));
   };
   loop_ = std::make_unique<net::Loop>(hooks, module.ledger);
-  uv_async_init(loop_->uv(), &wake_->async,
-                [](uv_async_t* async) { static_cast<Scheduler*>(async->data)->take_foreign(); });
-  wake_->async.data = this;
+  wake_ = std::make_unique<net::Wake>(
+      loop_->poller(), [](void* owner) { static_cast<Scheduler*>(owner)->take_foreign(); }, this);
 }
 
 Scheduler::~Scheduler() { close(); }
@@ -68,7 +62,8 @@ void Scheduler::close() {
   for (auto& hook : std::exchange(close_hooks_, {})) hook.run(hook.self);
   auto watchers = std::exchange(watchers_, {});
   watchers.clear();
-  loop_.reset();  // waits until libuv has let go of every handle
+  wake_.reset();
+  loop_.reset();
 }
 
 double Scheduler::time() {
@@ -161,7 +156,7 @@ Handle* Scheduler::call_soon_threadsafe(PyObject* callback, PyObject* const* arg
   }
   foreign_.push_back(handle);
   foreign_waits_ = true;
-  uv_async_send(&wake_->async);
+  wake_->send();
   return handle;
 }
 
@@ -188,7 +183,10 @@ bool Scheduler::run_once() {
   thread_ = PyThread_get_thread_ident();
   if (foreign_waits_) take_foreign();
   bool block = ready_.empty() && !wants_to_stop();
-  loop_->run(block ? net::RunMode::kOnce : net::RunMode::kNoWait);
+  if (!loop_->run(block ? net::RunMode::kOnce : net::RunMode::kNoWait)) {
+    PyErr_SetString(PyExc_OSError, "the event loop cannot poll: somebody has closed its descriptor");
+    stop_with(take_error());
+  }
   take_due();
   if (!error_) run_ready();
   running_ = false;

@@ -18,6 +18,7 @@
 #include "asgi/module.h"
 #include "server/net/loop.h"
 #include "server/net/poller.h"
+#include "server/net/wake.h"
 
 namespace fasterapi::asgi {
 
@@ -86,7 +87,6 @@ class Scheduler {
   void stop_with(Ref error);
 
  private:
-  struct Wake;
   // A file descriptor that Python code watches.
   struct Watcher {
     Watcher(Scheduler& owner, int number)
@@ -121,7 +121,7 @@ class Scheduler {
   PyObject* self_;  // the Python object that owns this one
   Module& module_;
   std::unique_ptr<net::Loop> loop_;
-  std::unique_ptr<Wake> wake_;
+  std::unique_ptr<net::Wake> wake_;
   std::deque<Handle*> ready_;    // owned references
   std::vector<Handle*> timers_;  // a binary heap by (when, sequence), owned references
   std::uint64_t next_sequence_ = 0;

@@ -223,7 +223,7 @@ PyMethodDef kMethods[] = {
     {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot kSlots[] = {
-    {Py_tp_doc, const_cast<char*>("Callbacks, timers and readiness over libuv, to be mixed in before "
+    {Py_tp_doc, const_cast<char*>("Callbacks, timers and readiness over epoll, to be mixed in before "
                                   "asyncio.SelectorEventLoop.")},
     {Py_tp_new, reinterpret_cast<void*>(create)},
     {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},

@@ -19,7 +19,7 @@ class NestedLoop {
   // Begins to watch; `pump` is a callable that calls pump(). False with an error set.
   bool open(Ref pump);
   void close();  // idempotent
-  // Runs what is due in libuv. False with an error set.
+  // Runs what is due in the loop. False with an error set.
   bool pump();
   net::Loop& loop() { return *loop_; }
 

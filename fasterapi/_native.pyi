@@ -16,7 +16,7 @@ def live_objects() -> dict[str, int]:
 
 class Scheduler:
     """Mixed in before ``asyncio.SelectorEventLoop``: callbacks, timers, readiness and the run of
-    one turn, over libuv. See ``fasterapi.loop.EventLoop``."""
+    one turn. See ``fasterapi.loop.EventLoop``."""
 
     def _set_native_debug(self, enabled: bool) -> None: ...
     def _set_native_task_factory(self, factory: Any) -> None: ...
@@ -42,8 +42,8 @@ class Server:
     """Serves one ASGI 3 application on the given event loop.
 
     The loop must be running, in this thread, while the server listens. With a
-    ``fasterapi.loop.EventLoop`` both share one libuv loop; with any other loop the server's own
-    libuv loop is nested in it, by ``add_reader`` and ``call_later``.
+    ``fasterapi.loop.EventLoop`` both share one native loop; with any other loop a native
+    loop of the server's own is nested in it, by ``add_reader`` and ``call_later``.
 
     Args:
         app: an ASGI 3 application, called as ``app(scope, receive, send)``.

@@ -1,7 +1,7 @@
-"""The asyncio event loop over libuv.
+"""The native asyncio event loop.
 
 ``EventLoop`` is asyncio's selector event loop with its scheduler replaced: callbacks, timers and
-file-descriptor readiness are native and run on the libuv loop that also carries the server's
+file-descriptor readiness are native and run on the epoll loop that also carries the server's
 connections; transports, TLS streams, subprocesses, DNS and executors are the stdlib's own.
 
 Use it alone with ``asyncio.Runner(loop_factory=fasterapi.loop.new_event_loop)``.
@@ -39,7 +39,7 @@ class _NoSelector(selectors.BaseSelector):
 
 
 class EventLoop(Scheduler, asyncio.SelectorEventLoop):
-    """An asyncio event loop whose turn is one run of libuv. Unix only, one thread."""
+    """An asyncio event loop whose turn is one poll of the native loop. Linux only, one thread."""
 
     # The stdlib's own.
     _csock: socket.socket  # the end of the self-pipe that signals are written to
@@ -57,8 +57,8 @@ class EventLoop(Scheduler, asyncio.SelectorEventLoop):
         if threading.current_thread() is not threading.main_thread():
             super().run_forever()
             return
-        # libuv goes back to sleep when a signal interrupts its poll; a byte on the self-pipe does
-        # not let it, and the interpreter runs the Python-level handler on the way to reading it.
+        # A signal that comes just before the poll would be seen only after it. A byte on the self-pipe
+        # ends the poll, and the interpreter runs the Python-level handler on the way to reading it.
         own = self._csock.fileno()
         previous = signal.set_wakeup_fd(own, warn_on_full_buffer=False)
         try:

@@ -42,13 +42,15 @@ void Http1Connection::abort() {
 
 // --- From the stream -----------------------------------------------------------------------
 
+// What comes of the bytes is written when every connection that is ready in this turn has been read:
+// the kernel's code for sending and ours for answering do not drive each other out of the cache.
 void Http1Connection::on_bytes(std::string_view bytes) {
   if (ended_) return;
   if (lingering_ || refused_) return;
   settling_ = true;
   handle(codec_.receive(bytes));
   settling_ = false;
-  settle();
+  changed();
 }
 
 void Http1Connection::on_end() {
@@ -111,6 +113,7 @@ void Http1Connection::begin_request() {
   unread_ = 0;
   discarded_ = 0;
   continue_due_ = codec_.head().expects_continue;
+  begin_turn();
   ++requests_this_turn_;
   server_.count_request();
   if (draining_) codec_.close_after_response();

@@ -182,9 +182,8 @@ TEST_F(Http1ConnectionTest, AFloodOfPipelinedRequestsLeavesRoomForOthers) {
   }
   peer.send(requests);
   EXPECT_EQ(handler.size(), 4u);
-  other.send(kGetB);
+  other.send(kGetB);  // is a turn
   EXPECT_EQ(other.received(), ok("/b"));
-  turn();
   EXPECT_EQ(handler.size(), 1u + 8u);
   turn();
   EXPECT_EQ(handler.size(), 1u + 10u);

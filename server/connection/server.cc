@@ -44,7 +44,7 @@ void Server::report_scarcity(int error) {
   const std::uint64_t now = loop_.now_ms() + 1;
   if (scarcity_reported_ms_ != 0 && now - scarcity_reported_ms_ < kScarcityReportMs) return;
   scarcity_reported_ms_ = now;
-  log_.warning("New connections wait: " + net::error_text(-error) + ", with " +
+  log_.warning("New connections wait: " + net::error_text(error) + ", with " +
                std::to_string(connections_.size()) + " connections open");
 }
 

@@ -20,7 +20,7 @@ constexpr int kMaxAccepts = 64;
 constexpr std::chrono::milliseconds kPause{100};
 
 base::Failure system_failure(int error, const char* what) {
-  return {error, std::string(what) + ": " + error_text(-error)};
+  return {error, std::string(what) + ": " + error_text(error)};
 }
 
 // A number that is not one of the standard descriptors, which whoever prints would write to.

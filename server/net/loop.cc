@@ -2,9 +2,10 @@
 
 #include <fcntl.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include <algorithm>
+#include <cstring>
+#include <ctime>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -14,54 +15,32 @@
 namespace fasterapi::net {
 
 namespace {
-// What the kernel can hand over in one read; libuv's own suggestion.
+// What the kernel can hand over in one read.
 constexpr std::size_t kReadBuffer = 64 * 1024;
 }  // namespace
 
 Loop::Loop(LoopHooks hooks, base::Ledger& ledger)
-    : hooks_(hooks), ledger_(ledger), uv_(std::make_unique<uv_loop_t>()), read_buffer_(kReadBuffer) {
+    : hooks_(hooks), ledger_(ledger), read_buffer_(kReadBuffer), now_ms_(monotonic_ms()) {
   hold_standard_descriptors();
-  int failed = uv_loop_init(uv_.get());
-  if (failed != 0) throw std::system_error(-failed, std::generic_category(), "uv_loop_init");
-  uv_->data = this;
-  uv_watch_ = std::make_unique<Watch>(
-      poller_, [](void* self, bool, bool) { static_cast<Loop*>(self)->uv_ready_ = true; }, this);
-  failed = uv_watch_->set(uv_backend_fd(uv_.get()), true, false);
-  if (failed != 0) {
-    uv_loop_close(uv_.get());
-    throw std::system_error(failed, std::generic_category(), "epoll_ctl");
-  }
   wheel_ = std::make_unique<TimerWheel>(*this);
 }
 
-Loop::~Loop() {
-  hooks_ = {};
-  wheel_.reset();
-  uv_watch_.reset();
-  uv_walk(
-      uv_.get(),
-      [](uv_handle_t* handle, void*) {
-        if (!uv_is_closing(handle)) uv_close(handle, nullptr);
-      },
-      nullptr);
-  while (uv_run(uv_.get(), UV_RUN_DEFAULT) != 0) {
-  }
-  uv_loop_close(uv_.get());
-}
+Loop::~Loop() { hooks_ = {}; }
 
-void Loop::run(RunMode mode) {
+bool Loop::run(RunMode mode) {
   in_turn_ = true;
   ++turn_;
   wall_known_ = false;
-  if (!next_turn_.empty())
-    run_list(next_turn_);  // what puts itself off again waits for the turn after this one
+  // What puts itself off again waits for the turn after this one.
+  if (!next_turn_.empty()) run_list(next_turn_);
   end_turn();
-  poll(mode);
+  const bool polled = poll(mode);
   poller_.dispatch();
-  run_libuv();
-  if (!after_poll_.empty()) run_list(after_poll_);
+  end_turn();
+  run_deadlines();
   end_turn();
   in_turn_ = false;
+  return polled;
 }
 
 std::int64_t Loop::longest_wait() const {
@@ -73,27 +52,27 @@ std::int64_t Loop::longest_wait() const {
   return own < 0 ? others : std::min(own, others);
 }
 
-void Loop::poll(RunMode mode) {
+bool Loop::poll(RunMode mode) {
   std::int64_t longest = mode == RunMode::kOnce ? longest_wait() : 0;
   bool leaves = longest != 0 && hooks_.before_poll != nullptr;
   if (leaves) hooks_.before_poll(hooks_.owner);
-  poller_.wait(longest);
-  uv_update_time(uv_.get());
+  const bool polled = poller_.wait(longest);
+  now_ms_ = monotonic_ms();
   wall_known_ = false;
   if (leaves) hooks_.after_poll(hooks_.owner);
+  return polled;
 }
 
-// Where timers are due, whoever is ready has its turn first: a connection whose bytes wait in its
-// socket, because the loop was held up, has not missed its deadline.
-void Loop::run_libuv() {
-  bool due = libuv_timeout() == 0;
-  if (!due && !uv_ready_) return;
-  for (std::size_t left = poller_.batches(); due && poller_.full() && left > 0; --left) {
+// Whoever is ready has its turn first: a connection whose bytes wait in its socket, because the loop
+// was held up, has not missed its deadline.
+void Loop::run_deadlines() {
+  if (!wheel_->due(now_ms_)) return;
+  for (std::size_t left = poller_.batches(); poller_.full() && left > 0; --left) {
     poller_.wait(0);
     poller_.dispatch();
+    end_turn();
   }
-  uv_ready_ = false;
-  uv_run(uv_.get(), UV_RUN_NOWAIT);
+  contain([this] { wheel_->advance(now_ms_); });
 }
 
 // Work put off by work put off belongs to the same turn: nothing may wait through the poll.
@@ -120,12 +99,6 @@ void Loop::at_end_of_turn(Deferred& work) {
   if (end_of_turn_.size() == 1) changed();
 }
 
-void Loop::after_poll(Deferred& work) {
-  if (work.queued) return;
-  work.queued = true;
-  after_poll_.push_back(&work);
-}
-
 void Loop::at_next_turn(Deferred& work) {
   if (work.queued) return;
   work.queued = true;
@@ -149,26 +122,20 @@ void Loop::descriptor_freed() {
 void Loop::forget(Deferred& work) {
   if (!work.queued) return;
   work.queued = false;
-  for (auto* list : {&end_of_turn_, &after_poll_, &next_turn_, &starved_}) std::erase(*list, &work);
+  for (auto* list : {&end_of_turn_, &next_turn_, &starved_}) std::erase(*list, &work);
   for (Deferred*& running : running_) {
     if (running == &work) running = nullptr;
   }
 }
 
 int Loop::backend_timeout() const {
-  if (!next_turn_.empty() || !end_of_turn_.empty() || !after_poll_.empty()) return 0;
-  uv_update_time(uv_.get());
-  return libuv_timeout();
+  if (!next_turn_.empty() || !end_of_turn_.empty()) return 0;
+  return wheel_->wait_ms(monotonic_ms());
 }
-
-// libuv answers 0 as long as it has handles of which the kernel does not know yet (since 1.44).
-int Loop::libuv_timeout() const { return uv_loop_alive(uv_.get()) ? uv_backend_timeout(uv_.get()) : -1; }
 
 void Loop::changed() {
   if (hooks_.changed != nullptr) hooks_.changed(hooks_.owner);
 }
-
-std::uint64_t Loop::now_ms() const { return uv_now(uv_.get()); }
 
 std::time_t Loop::wall_seconds() {
   if (!wall_known_) {
@@ -186,8 +153,17 @@ void hold_standard_descriptors() {
   }
 }
 
-std::string error_text(int uv_error) {
-  return std::string(uv_strerror(uv_error)) + " (" + uv_err_name(uv_error) + ")";
+std::string error_text(int error) {
+  std::string text = std::generic_category().message(error);
+  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] | 0x20);
+  const char* name = strerrorname_np(error);
+  return text + " (" + (name != nullptr ? name : std::to_string(error).c_str()) + ")";
+}
+
+std::uint64_t monotonic_ms() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
 }  // namespace fasterapi::net

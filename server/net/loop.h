@@ -3,9 +3,8 @@
 // scheduler (asgi/loop) or, when nested in somebody else's loop, by the server. One thread; nothing
 // here is thread safe.
 //
-// A turn: run() -> put-off work -> before_poll -> poll -> after_poll -> watches -> libuv -> put-off
-// work. libuv (timers, wake-ups from other threads) is embedded: its descriptor is one that is
-// watched. Streams, listeners, watches and deadlines must be gone before the Loop is.
+// A turn: run() -> put-off work -> before_poll -> poll -> after_poll -> watches -> put-off work ->
+// deadlines -> put-off work. Streams, listeners, watches and deadlines must be gone before the Loop is.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +16,6 @@
 #include "server/base/ledger.h"
 #include "server/net/deferred.h"
 #include "server/net/poller.h"
-
-struct uv_loop_s;
 
 namespace fasterapi::net {
 
@@ -38,19 +35,18 @@ enum class RunMode : bool { kOnce, kNoWait };
 
 class Loop {
  public:
-  Loop(LoopHooks hooks, base::Ledger& ledger);
-  ~Loop();  // closes every handle that is left and waits for the closes to end
+  Loop(LoopHooks hooks, base::Ledger& ledger);  // throws std::system_error
+  ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  void run(RunMode mode);
+  // False when the loop cannot poll any more, because somebody closed its descriptor.
+  bool run(RunMode mode);
   bool in_turn() const { return in_turn_; }
   // Counts turns; for limits "per turn".
   std::uint64_t turn() const { return turn_; }
 
   void at_end_of_turn(Deferred& work);
-  // After the callbacks of this turn's poll, which does not block.
-  void after_poll(Deferred& work);
   void at_next_turn(Deferred& work);
   // In the turn after a socket of this loop has been closed: there may be a descriptor again.
   void when_descriptor_freed(Deferred& work);
@@ -59,7 +55,7 @@ class Loop {
   // A timer was started, or work put off: a loop that this one is nested in must run it again.
   void changed();
 
-  std::uint64_t now_ms() const;  // monotonic, as of this turn
+  std::uint64_t now_ms() const { return now_ms_; }  // monotonic, as of this turn
   std::time_t wall_seconds();    // the clock of the Date header, read once a turn
 
   // For a loop that this one is nested in: the descriptor to watch, and milliseconds to wait at
@@ -68,7 +64,6 @@ class Loop {
   int backend_timeout() const;
 
   Poller& poller() { return poller_; }
-  uv_loop_s* uv() { return uv_.get(); }
   TimerWheel& wheel() { return *wheel_; }
   base::Ledger& ledger() { return ledger_; }
   // One buffer for all reads of this loop: what is read is parsed before the next read.
@@ -76,33 +71,29 @@ class Loop {
 
  private:
   std::int64_t longest_wait() const;
-  void poll(RunMode mode);
-  int libuv_timeout() const;
-  void run_libuv();
+  bool poll(RunMode mode);
+  void run_deadlines();
   void end_turn();
   void run_list(std::vector<Deferred*>& list);
 
   LoopHooks hooks_;
   base::Ledger& ledger_;
   Poller poller_;
-  std::unique_ptr<uv_loop_s> uv_;
-  std::unique_ptr<Watch> uv_watch_;
   std::unique_ptr<TimerWheel> wheel_;
   std::vector<Deferred*> end_of_turn_;
-  std::vector<Deferred*> after_poll_;
   std::vector<Deferred*> next_turn_;
   std::vector<Deferred*> starved_;
   std::vector<Deferred*> running_;
   std::vector<char> read_buffer_;
   std::uint64_t turn_ = 0;
+  std::uint64_t now_ms_;
   std::time_t wall_ = 0;
   bool wall_known_ = false;
   bool in_turn_ = false;
-  bool uv_ready_ = false;
 };
 
-// Runs the body of a callback; what it throws (out of memory) crosses neither libuv's C frames nor
-// the loop's. False when it threw.
+// Runs the body of a callback; what it throws (out of memory) does not cross the loop. False when it
+// threw.
 template <class Body>
 bool contain(Body&& body) noexcept {
   try {
@@ -117,7 +108,10 @@ bool contain(Body&& body) noexcept {
 // number would be written to by whoever prints.
 void hold_standard_descriptors();
 
-// uv_strerror and the number as a phrase for logs: "connection reset by peer (ECONNRESET)".
-std::string error_text(int uv_error);
+// A positive errno as a phrase for logs: "connection reset by peer (ECONNRESET)".
+std::string error_text(int error);
+
+// The clock of now_ms(), read now.
+std::uint64_t monotonic_ms();
 
 }  // namespace fasterapi::net

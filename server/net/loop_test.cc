@@ -2,17 +2,20 @@
 
 #include <gtest/gtest.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include <array>
+#include <cerrno>
+#include <chrono>
 #include <ctime>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "server/net/timer.h"
+#include "server/net/wake.h"
 
 namespace fasterapi::net {
 namespace {
@@ -38,16 +41,6 @@ struct Work {
 
 class LoopTest : public testing::Test {
  protected:
-  // As asgi's scheduler has it: a handle that is always active, so that the loop is alive.
-  LoopTest() : wakes_(new uv_async_t) {
-    uv_async_init(loop.uv(), wakes_, nullptr);
-    turn();
-  }
-  ~LoopTest() override {
-    uv_close(reinterpret_cast<uv_handle_t*>(wakes_),
-             [](uv_handle_t* handle) { delete reinterpret_cast<uv_async_t*>(handle); });
-  }
-
   void turn() { loop.run(RunMode::kNoWait); }
   Events take() { return std::exchange(events, {}); }
 
@@ -70,26 +63,26 @@ class LoopTest : public testing::Test {
   Work a{events, "a"};
   Work b{events, "b"};
   Work c{events, "c"};
-
- private:
-  uv_async_t* wakes_;  // owns itself
 };
 
 // A pipe watched by the loop, whose callback comes once it is readable.
 class WatchedPipe {
  public:
-  WatchedPipe(Loop& loop, std::function<void()> then) : poll_(new uv_poll_t), then_(std::move(then)) {
+  WatchedPipe(Loop& loop, std::function<void()> then)
+      : then_(std::move(then)),
+        watch_(
+            loop.poller(),
+            [](void* self, bool, bool) {
+              auto* pipe = static_cast<WatchedPipe*>(self);
+              pipe->watch_.stop();
+              pipe->then_();
+            },
+            this) {
     EXPECT_EQ(::pipe(fds_.data()), 0);
-    uv_poll_init(loop.uv(), poll_, fds_[0]);
-    poll_->data = this;
-    uv_poll_start(poll_, UV_READABLE, [](uv_poll_t* poll, int, int) {
-      uv_poll_stop(poll);
-      static_cast<WatchedPipe*>(poll->data)->then_();
-    });
+    EXPECT_EQ(watch_.set(fds_[0], true, false), 0);
   }
   ~WatchedPipe() {
-    uv_close(reinterpret_cast<uv_handle_t*>(poll_),
-             [](uv_handle_t* handle) { delete reinterpret_cast<uv_poll_t*>(handle); });
+    watch_.stop();
     for (int fd : fds_) ::close(fd);
   }
 
@@ -97,8 +90,8 @@ class WatchedPipe {
 
  private:
   std::array<int, 2> fds_{};
-  uv_poll_t* poll_;  // owns itself: libuv reads it until the close has ended
   std::function<void()> then_;
+  Watch watch_;
 };
 
 TEST_F(LoopTest, WorkIsPutOffToTheEndOfTheTurnInOrder) {
@@ -281,16 +274,45 @@ TEST_F(LoopTest, AfterPollComesOnceForSeveralCallbacks) {
 }
 
 TEST_F(LoopTest, AfterPollComesEvenIfNothingHappened) {
-  uv_timer_t timer;
-  uv_timer_init(loop.uv(), &timer);
-  uv_timer_start(
-      &timer, [](uv_timer_t*) {}, 1, 0);  // to end the poll, without a word to the loop
-  for (int i = 0; i < 10 && uv_is_active(reinterpret_cast<uv_handle_t*>(&timer)) != 0; ++i) {
-    loop.run(RunMode::kOnce);
-  }
-  EXPECT_EQ(take(), (Events{"before poll", "after poll"}));
-  uv_close(reinterpret_cast<uv_handle_t*>(&timer), nullptr);
+  Deadline deadline(
+      loop.wheel(), [](void*) {}, nullptr);
+  deadline.arm(std::chrono::milliseconds(1));
+  while (deadline.armed()) loop.run(RunMode::kOnce);
+  Events seen = take();
+  ASSERT_GE(seen.size(), 2u);
+  EXPECT_EQ(seen[0], "before poll");
+  EXPECT_EQ(seen[1], "after poll");
+}
+
+// From another thread, however often, it is one wake.
+TEST_F(LoopTest, AWakeEndsThePoll) {
+  int wakes = 0;
+  Wake wake(
+      loop.poller(), [](void* count) { ++*static_cast<int*>(count); }, &wakes);
+  std::thread other([&] {
+    wake.send();
+    wake.send();
+  });
+  while (wakes == 0) loop.run(RunMode::kOnce);
+  other.join();
   turn();
+  turn();
+  EXPECT_LE(wakes, 2);
+  EXPECT_GE(wakes, 1);
+  wakes = 0;
+  wake.send();
+  turn();
+  turn();
+  EXPECT_EQ(wakes, 1);
+}
+
+TEST_F(LoopTest, WithoutItsDescriptorItSaysSo) {
+  EXPECT_TRUE(loop.run(RunMode::kNoWait));
+  int kept = ::dup(loop.backend_fd());
+  ::close(loop.backend_fd());
+  EXPECT_FALSE(loop.run(RunMode::kOnce));
+  ASSERT_EQ(::dup2(kept, loop.backend_fd()), loop.backend_fd());
+  ::close(kept);
 }
 
 TEST_F(LoopTest, SaysWhenAnotherLoopMustRunIt) {
@@ -330,26 +352,8 @@ TEST_F(LoopTest, KnowsTheTime) {
   EXPECT_GE(loop.backend_fd(), 0);
 }
 
-TEST(Loop, EndsWithHandlesAndWorkLeft) {
-  base::Ledger ledger;
-  Events events;
-  Work work(events, "work");
-  Work next(events, "next");
-  uv_idle_t idle;
-  {
-    Loop loop({}, ledger);
-    uv_idle_init(loop.uv(), &idle);
-    uv_idle_start(&idle, [](uv_idle_t*) {});
-    loop.at_end_of_turn(work.deferred);
-    loop.at_next_turn(next.deferred);
-    loop.forget(work.deferred);
-    loop.forget(next.deferred);
-  }
-  EXPECT_EQ(events, Events());
-}
-
 TEST(Loop, ErrorsAreAPhraseWithTheName) {
-  EXPECT_EQ(error_text(UV_ECONNRESET), "connection reset by peer (ECONNRESET)");
+  EXPECT_EQ(error_text(ECONNRESET), "connection reset by peer (ECONNRESET)");
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ Poller::Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
 
 Poller::~Poller() { close(epoll_); }
 
-void Poller::wait(std::int64_t timeout_ns) {
+bool Poller::wait(std::int64_t timeout_ns) {
   int count = -1;
   if (timeout_ns > 0 && precise_) {
     count = wait_precisely(timeout_ns);
@@ -51,7 +51,8 @@ void Poller::wait(std::int64_t timeout_ns) {
         timeout_ns < 0 ? -1 : std::min<std::int64_t>((timeout_ns + 999'999) / 1'000'000, INT_MAX);
     count = epoll_wait(epoll_, events_.data(), kMaxEvents, static_cast<int>(ms));
   }
-  count_ = count < 0 ? 0 : count;  // interrupted by a signal: as if the time had passed
+  count_ = count < 0 ? 0 : count;
+  return count >= 0 || errno == EINTR;  // interrupted by a signal: as if the time had passed
 }
 
 // By number: older C libraries have no name for it. The kernel's timespec is two 64-bit numbers.

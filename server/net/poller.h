@@ -1,7 +1,4 @@
-// The descriptors that one loop watches, in one epoll. Sockets are not left to libuv: it takes up to
-// 1,024 events from the kernel at a time, and who becomes ready meanwhile waits for all of those and
-// then for its place among the next; it tells the kernel what it watches only when it polls; and it
-// ends the process when a descriptor was closed by somebody else. Never changes a descriptor's flags.
+// The descriptors that one loop watches, in one epoll. Never changes a descriptor's flags.
 #pragma once
 
 #include <sys/epoll.h>
@@ -47,7 +44,8 @@ class Poller {
   Poller& operator=(const Poller&) = delete;
 
   // Waits for `timeout_ns` nanoseconds at most (-1: without end) for what dispatch() then tells.
-  void wait(std::int64_t timeout_ns);
+  // False when it cannot, errno telling why.
+  bool wait(std::int64_t timeout_ns);
   void dispatch();
   // The last wait() may have left more that was ready.
   bool full() const { return count_ == kMaxEvents; }

@@ -54,7 +54,7 @@ TcpStream::TcpStream(Loop& loop, int fd, Address::Family family)
       entry_(loop.ledger(), base::Kind::kStream) {
   failed_ = {[](void* self) {
                auto* stream = static_cast<TcpStream*>(self);
-               stream->sink_->on_closed(error_text(-stream->error_));
+               stream->sink_->on_closed(error_text(stream->error_));
              },
              this};
 }

@@ -1,25 +1,11 @@
 #include "server/net/timer.h"
 
-#include <uv.h>
-
 #include <algorithm>
-#include <ctime>
 #include <utility>
 
 #include "server/net/loop.h"
 
 namespace fasterapi::net {
-
-namespace {
-
-// libuv's clock, read now.
-std::uint64_t clock_ms() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
-}
-
-}  // namespace
 
 void Deadline::arm(std::chrono::milliseconds from_now) {
   if (armed()) wheel_.unlink(*this);
@@ -30,36 +16,17 @@ void Deadline::disarm() {
   if (armed()) wheel_.unlink(*this);
 }
 
-TimerWheel::TimerWheel(Loop& loop) : loop_(loop), timer_(std::make_unique<uv_timer_t>()) {
-  uv_timer_init(loop_.uv(), timer_.get());
-  timer_->data = this;
-  // A turn that blocked has passed deadlines whose bytes wait in the socket: those are read first.
-  due_ = {[](void* self) {
-            auto* wheel = static_cast<TimerWheel*>(self);
-            wheel->advance(wheel->loop_.now_ms());
-          },
-          this};
-}
-
-TimerWheel::~TimerWheel() {
-  loop_.forget(due_);
-  // libuv still reads the handle until the close has ended, inside ~Loop's last run.
-  uv_close(reinterpret_cast<uv_handle_t*>(timer_.release()),
-           [](uv_handle_t* handle) { delete reinterpret_cast<uv_timer_t*>(handle); });
+int TimerWheel::wait_ms(std::uint64_t now_ms) const {
+  if (armed_ == 0) return -1;
+  const std::uint64_t next = (tick_ + 1) * kTickMs;
+  return next > now_ms ? static_cast<int>(next - now_ms) : 0;
 }
 
 void TimerWheel::link(Deadline& deadline, std::chrono::milliseconds from_now) {
   // Not the turn's time: what ran since may have blocked for longer than the deadline.
-  std::uint64_t now = std::max(now_ms_, clock_ms());
+  std::uint64_t now = std::max(now_ms_, monotonic_ms());
   if (armed_++ == 0) {
     tick_ = now / kTickMs;
-    uv_timer_start(
-        timer_.get(),
-        [](uv_timer_t* timer) {
-          auto* wheel = static_cast<TimerWheel*>(timer->data);
-          wheel->loop_.after_poll(wheel->due_);
-        },
-        kTickMs - now % kTickMs, kTickMs);
     loop_.changed();
   }
   auto wait = static_cast<std::uint64_t>(from_now.count() < 0 ? 0 : from_now.count());
@@ -84,7 +51,7 @@ void TimerWheel::pull(Deadline& deadline) {
 
 void TimerWheel::unlink(Deadline& deadline) {
   pull(deadline);
-  if (--armed_ == 0) uv_timer_stop(timer_.get());
+  --armed_;
 }
 
 void TimerWheel::advance(std::uint64_t now_ms) {

@@ -1,4 +1,4 @@
-// Deadlines by the thousand from one libuv timer: a hashed wheel. Arming and disarming are O(1),
+// Deadlines by the thousand: a hashed wheel that the loop turns. Arming and disarming are O(1),
 // so that every request may move its connection's deadline. Coarse on purpose: a deadline fires
 // at most one tick late and never early.
 #pragma once
@@ -9,8 +9,6 @@
 #include <memory>
 
 #include "server/net/deferred.h"
-
-struct uv_timer_s;
 
 namespace fasterapi::net {
 
@@ -45,11 +43,14 @@ class Deadline {
 
 class TimerWheel {
  public:
-  explicit TimerWheel(Loop& loop);
-  ~TimerWheel();
+  explicit TimerWheel(Loop& loop) : loop_(loop) {}
 
   std::size_t armed() const { return armed_; }
-  // Fires what is due at `now_ms`; called by the libuv timer, and by tests.
+  // Whether a tick has passed that advance() was not told of.
+  bool due(std::uint64_t now_ms) const { return armed_ > 0 && now_ms / kTickMs > tick_; }
+  // Milliseconds until it has; -1 when nothing is armed.
+  int wait_ms(std::uint64_t now_ms) const;
+  // Fires what is due at `now_ms`; called by the loop, and by tests.
   void advance(std::uint64_t now_ms);
 
  private:
@@ -65,8 +66,6 @@ class TimerWheel {
   void run_slot(std::uint64_t tick);
 
   Loop& loop_;
-  std::unique_ptr<uv_timer_s> timer_;
-  Deferred due_;
   std::array<Deadline*, kSlots> slots_{};
   std::uint64_t tick_ = 0;    // the last one that was run
   std::uint64_t now_ms_ = 0;  // the latest that advance() was told: a test's clock is ahead of the loop's

@@ -1,8 +1,6 @@
 #include "server/net/timer.h"
 
 #include <gtest/gtest.h>
-#include <uv.h>
-
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -45,8 +43,7 @@ class TimerTest : public testing::Test {
     Deadline deadline;
   };
 
-  // In libuv's own field: the loop's time, until the loop runs.
-  void set(std::uint64_t now) { loop.uv()->time = now_ = now; }
+  void set(std::uint64_t now) { now_ = now; }
   void advance_to(std::uint64_t now) {
     set(now);
     loop.wheel().advance(now);
@@ -295,15 +292,15 @@ TEST_F(TimerTest, WakesTheLoopOnlyWhileArmed) {
   EXPECT_GT(changes, before);  // a loop that this one is nested in learns that there is a timer now
   second.arm(60'000);
   set(now());
-  EXPECT_GE(uv_backend_timeout(loop.uv()), 0);
-  EXPECT_LE(uv_backend_timeout(loop.uv()), static_cast<int>(kTick));
+  EXPECT_GE(loop.wheel().wait_ms(now()), 0);
+  EXPECT_LE(loop.wheel().wait_ms(now()), static_cast<int>(kTick));
   first.deadline.disarm();
-  EXPECT_GE(uv_backend_timeout(loop.uv()), 0);
+  EXPECT_GE(loop.wheel().wait_ms(now()), 0);
   second.deadline.disarm();
   EXPECT_EQ(loop.backend_timeout(), -1);
 }
 
-// The real clock, once: libuv's timer drives the wheel.
+// The real clock, once: the loop turns the wheel.
 TEST(Timer, FiresFromTheLoop) {
   base::Ledger ledger;
   Loop loop({}, ledger);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -47,8 +48,18 @@ class ConnectionFixture : public ::testing::Test {
   FakePeer& connect(Feed feed = Feed::kWhole) {
     peers_.push_back(std::make_unique<FakePeer>());
     peers_.back()->feed = feed;
+    peers_.back()->in_turn = [this](const std::function<void()>& read) { run_in_turn(read); };
     server().serve(peers_.back()->stream());
     return *peers_.back();
+  }
+
+  void run_in_turn(const std::function<void()>& work) {
+    if (loop.in_turn()) return work();
+    net::Deferred deferred = {
+        [](void* self) { (*static_cast<const std::function<void()>*>(self))(); },
+        const_cast<std::function<void()>*>(&work)};
+    loop.at_next_turn(deferred);
+    turn();
   }
 
   // Work that was put off is done; nothing is waited for.

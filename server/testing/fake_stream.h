@@ -13,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -49,6 +50,8 @@ class FakePeer {
   void fail(std::string_view reason);  // a reset, or the like
   // What has been sent, as far as the stream reads now. To be called after it has started again.
   void deliver();
+  // Runs each read inside a turn of the loop, at whose end its consequences are drawn.
+  std::function<void(const std::function<void()>& read)> in_turn;
   // Reads `count` bytes more: the window moves on, and the stream is told once it has drained.
   void take(std::size_t count);
   void take_all() { take(kNoLimit); }
@@ -144,7 +147,7 @@ inline void FakePeer::deliver() {
     // A heap block of its own for each read: the sanitizer sees a view that was kept too long.
     auto piece = std::make_unique<std::string>(unread_.substr(0, size));
     unread_.erase(0, size);
-    sink_->on_bytes(*piece);
+    in_turn([&] { sink_->on_bytes(*piece); });
   }
   if (!reading_ || !end_due_) return;
   end_due_ = false;

@@ -267,4 +267,4 @@ def test_without_root_the_missing_packages_are_named(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "apt-get install" in done.stderr
-    assert "libuv1-dev" in done.stderr
+    assert "libspdlog-dev" in done.stderr
