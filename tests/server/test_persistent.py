@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 
 import pytest
 from support.checks import body, literal, script_request, start, still_serves
@@ -205,6 +206,19 @@ def test_U03_each_request_starts_the_limit_anew(impatient):
             except Silence:
                 assert connection.get("/hello").status == 200
         assert connection.get("/hello").status == 200
+
+
+def test_U03_not_for_a_request_that_came_while_the_loop_stood_still(impatient, tag):
+    """Its bytes have waited in the socket for longer than the limit: that was not the client's doing."""
+    with impatient.connect() as connection, impatient.connect() as blocker:
+        assert connection.get("/hello").status == 200
+        blocker.request("GET", f"/stands_still/2?{tag}")
+        impatient.probe.expect("called", tag)
+        connection.request("GET", "/hello")
+        time.sleep(1.5)  # nothing happens meanwhile that could be waited for
+        impatient.probe.open(f"{tag}.go")
+        assert connection.response().status == 200
+        assert blocker.response().status == 200
 
 
 def test_U03_not_while_a_body_is_sent_slowly(impatient):
