@@ -182,7 +182,7 @@ bool Scheduler::run_once() {
   running_ = true;
   thread_ = PyThread_get_thread_ident();
   if (foreign_waits_) take_foreign();
-  bool block = ready_.empty() && !wants_to_stop();
+  bool block = ready_.empty() && !stopping_;
   if (!loop_->run(block ? net::RunMode::kOnce : net::RunMode::kNoWait)) {
     PyErr_SetString(PyExc_OSError, "the event loop cannot poll: somebody has closed its descriptor");
     stop_with(take_error());
@@ -196,18 +196,11 @@ bool Scheduler::run_once() {
 }
 
 std::int64_t Scheduler::longest_wait() {
-  if (!ready_.empty() || error_ || wants_to_stop()) return 0;
+  if (!ready_.empty() || error_ || stopping_) return 0;
   if (timers_.empty()) return -1;
   double left = timers_.front()->when - time();
   if (!(left > 0)) return 0;  // also when it is not a number
   return static_cast<std::int64_t>(std::ceil(std::min(left, kLongestSleep) * 1e9));
-}
-
-bool Scheduler::wants_to_stop() {
-  ErrorKept kept;
-  Ref stopping = Ref::steal(PyObject_GetAttr(self_, module_.names._stopping));
-  if (!stopping) PyErr_Clear();
-  return stopping && stopping.get() != Py_False;
 }
 
 // What the callbacks schedule runs in the next turn, so that I/O is never starved.

@@ -55,6 +55,8 @@ class Scheduler {
   bool in_turn() const { return running_; }
   int traverse(visitproc visit, void* arg);
   bool closed() const { return closed_; }
+  bool stopping() const { return stopping_; }
+  void set_stopping(bool stopping) { stopping_ = stopping; }
   void set_debug(bool debug) { debug_ = debug; }
   bool debug() const { return debug_; }
   PyObject* task_factory() const { return task_factory_ ? task_factory_.get() : Py_None; }
@@ -108,7 +110,6 @@ class Scheduler {
   bool check(PyObject* callback, const char* method, bool any_thread);
   void run_ready();
   void run_timed(Handle* handle);
-  bool wants_to_stop();
   void take_due();
   void sift_up(std::size_t index);
   void sift_down(std::size_t index);
@@ -136,6 +137,7 @@ class Scheduler {
   Ref error_;
   Ref task_factory_;
   bool running_ = false;
+  bool stopping_ = false;  // after this turn
   bool closed_ = false;
   bool debug_ = false;
 };

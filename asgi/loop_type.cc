@@ -138,6 +138,17 @@ PyObject* unwatch(PyObject* object, PyObject* file) {
   return removed < 0 ? nullptr : PyBool_FromLong(removed);
 }
 
+// BaseEventLoop's own flag: stop() sets it, run_forever() asks after each turn. Kept here, where each
+// poll asks too.
+PyObject* get_stopping(PyObject* object, void*) { return PyBool_FromLong(self_of(object).stopping()); }
+
+int set_stopping(PyObject* object, PyObject* value, void*) {
+  int stopping = value == nullptr ? 0 : PyObject_IsTrue(value);
+  if (stopping < 0) return -1;
+  self_of(object).set_stopping(stopping == 1);
+  return 0;
+}
+
 PyObject* set_native_debug(PyObject* object, PyObject* enabled) {
   self_of(object).set_debug(PyObject_IsTrue(enabled) == 1);
   Py_RETURN_NONE;
@@ -222,6 +233,10 @@ PyMethodDef kMethods[] = {
     {"_close_native", guarded<&close_native>, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
+PyGetSetDef kAttributes[] = {
+    {"_stopping", get_stopping, set_stopping, "Whether the loop is to stop after this turn.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
 PyType_Slot kSlots[] = {
     {Py_tp_doc, const_cast<char*>("Callbacks, timers and readiness over epoll, to be mixed in before "
                                   "asyncio.SelectorEventLoop.")},
@@ -230,6 +245,7 @@ PyType_Slot kSlots[] = {
     {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(clear)},
     {Py_tp_methods, kMethods},
+    {Py_tp_getset, kAttributes},
     {0, nullptr}};
 
 PyType_Spec kSpec = {"fasterapi._native.Scheduler", sizeof(SchedulerObject), 0,

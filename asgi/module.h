@@ -24,7 +24,7 @@ namespace fasterapi::asgi {
           X(set_result) X(create_future) X(create_task) X(call_soon) X(call_later) X(cancel) X(add_reader)  \
               X(remove_reader) X(copy) X(error) X(warning) X(info) X(debug) X(log) X(exc_info) X(message)   \
                   X(exception) X(handle) X(source_traceback) X(close) X(send) X(receive)                    \
-                      X(call_exception_handler) X(slow_callback_duration) X(_stopping) X(_check_thread)     \
+                      X(call_exception_handler) X(slow_callback_duration) X(_check_thread)     \
                           X(_check_callback) X(get_task_factory) X(name) X(_thread_id) X(__await__)         \
                               X(get_name)
 

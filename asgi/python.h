@@ -9,6 +9,15 @@
 #include <string_view>
 #include <utility>
 
+// Who sets an error is on a path that the compiler may move out of the way.
+extern "C" {
+[[gnu::cold]] void PyErr_SetString(PyObject*, const char*);
+[[gnu::cold]] PyObject* PyErr_Format(PyObject*, const char*, ...);
+[[gnu::cold]] void PyErr_SetObject(PyObject*, PyObject*);
+[[gnu::cold]] void PyErr_Clear(void);
+[[gnu::cold]] void PyErr_WriteUnraisable(PyObject*);
+}
+
 namespace fasterapi::asgi {
 
 // An owned reference, or null.

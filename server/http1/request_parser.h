@@ -63,8 +63,8 @@ class RequestParser {
   int finish_head();
   void keep_rest(std::string_view bytes);
   void give_back(std::size_t kept);
-  int fail(int status, std::string_view reason);
-  int fail(const base::Failure& failure) { return fail(failure.status, failure.reason); }
+  [[gnu::cold]] int fail(int status, std::string_view reason);
+  [[gnu::cold]] int fail(const base::Failure& failure) { return fail(failure.status, failure.reason); }
 
   // From llhttp; a result other than 0 stops it.
   int on_field(std::string_view piece);
