@@ -76,9 +76,9 @@ bench: ## peers and us on this machine, one table
 	@scripts/bench-venv
 	$(PY) -m benchmarks.run --python build/bench/venv/bin/python $(BENCH)
 
-wheel: ## a wheel into dist/
+wheel: ## a wheel as it is released, optimised by a profile, into dist/
 	@$(BOOTSTRAP) build
-	$(PY) -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
+	scripts/wheel $(PY) dist
 
 executable: ## the self-standing executable into build/release/install
 	@$(BOOTSTRAP) build

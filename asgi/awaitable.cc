@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 
+#include "asgi/coroutine.h"
 #include "asgi/guard.h"
 
 namespace fasterapi::asgi {
@@ -105,44 +106,9 @@ PySendResult resume_guarded(PyObject* object, PyObject* value, PyObject** result
   }
 }
 
-// send() and next() say "finished" with StopIteration.
-PyObject* as_iterator(PySendResult sent, PyObject* result) {
-  if (sent != PYGEN_RETURN) return result;
-  Ref value = Ref::steal(result);
-  Ref stop = Ref::steal(PyObject_CallOneArg(PyExc_StopIteration, value.get()));
-  if (stop) PyErr_SetObject(PyExc_StopIteration, stop.get());
-  return nullptr;
-}
-
-PyObject* send(PyObject* object, PyObject* value) {
-  PyObject* result = nullptr;
-  PySendResult sent = resume_guarded(object, value, &result);
-  return as_iterator(sent, result);
-}
-
-PyObject* next(PyObject* object) { return send(object, Py_None); }
-
-// throw(value) or throw(type, value, traceback): sets the error that it stands for.
-PyObject* raise_thrown(PyObject* const* given, Py_ssize_t count) {
-  PyObject* type = given[0];
-  PyObject* value = count > 1 && given[1] != Py_None ? given[1] : nullptr;
-  if (PyExceptionInstance_Check(type)) {
-    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(type)), type);
-  } else if (PyExceptionClass_Check(type)) {
-    PyErr_SetObject(type, value);
-  } else {
-    PyErr_SetString(PyExc_TypeError, "exceptions must derive from BaseException");
-  }
-  return nullptr;
-}
-
 PyObject* throw_error(PyObject* object, PyObject* const* given, Py_ssize_t count) {
   Awaitable& self = self_of(object);
-  if (count < 1) {
-    PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
-    return nullptr;
-  }
-  if (!self.waiting) return raise_thrown(given, count);
+  if (count < 1 || !self.waiting) return raise_thrown(given, count);
   Ref waiting = self.waiting;
   Ref method = Ref::steal(PyObject_GetAttr(waiting.get(), self.module->names.throw_));
   if (!method) return nullptr;
@@ -156,8 +122,6 @@ PyObject* close(PyObject* object, PyObject*) {
   self_of(object).owner.reset();
   Py_RETURN_NONE;
 }
-
-PyObject* itself(PyObject* object) { return Py_NewRef(object); }
 
 int traverse(PyObject* object, visitproc visit, void* arg) {
   Awaitable& self = self_of(object);
@@ -186,7 +150,7 @@ void deallocate(PyObject* object) {
   Py_DECREF(type);
 }
 
-PyMethodDef kMethods[] = {{"send", send, METH_O, nullptr},
+PyMethodDef kMethods[] = {{"send", coroutine_send<resume_guarded>, METH_O, nullptr},
                           {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(throw_error)),
                            METH_FASTCALL, nullptr},
                           {"close", close, METH_NOARGS, nullptr},
@@ -199,7 +163,7 @@ PyType_Slot kSlots[] = {
     {Py_tp_clear, reinterpret_cast<void*>(clear)},
     {Py_tp_methods, kMethods},
     {Py_tp_iter, reinterpret_cast<void*>(itself)},
-    {Py_tp_iternext, reinterpret_cast<void*>(next)},
+    {Py_tp_iternext, reinterpret_cast<void*>(coroutine_next<resume_guarded>)},
     {Py_am_await, reinterpret_cast<void*>(itself)},
     {Py_am_send, reinterpret_cast<void*>(resume_guarded)},
     {0, nullptr}};
@@ -222,9 +186,7 @@ PyObject* complete_send(PyObject*, PyObject*) {
 PyObject* complete_next(PyObject*) { return nullptr; }  // no error set: StopIteration(None)
 
 PyObject* complete_throw(PyObject*, PyObject* const* given, Py_ssize_t count) {
-  if (count > 0) return raise_thrown(given, count);
-  PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
-  return nullptr;
+  return raise_thrown(given, count);
 }
 
 PyObject* complete_close(PyObject*, PyObject*) { Py_RETURN_NONE; }

@@ -59,16 +59,50 @@ PyObject* get_source_traceback(PyObject* object, void*) {
 
 PyObject* get_cancelled(PyObject* object, void*) { return PyBool_FromLong(self_of(object)->cancelled); }
 
+bool is_timer(Module& module, PyObject* object) {
+  return PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(module.timer_handle_type.get()));
+}
+
+// " created at file:line", or "" outside debug mode.
+Ref creation(Handle* self) {
+  if (self->source_traceback == nullptr) return Ref::share(self->module->names.empty);
+  Ref frame = Ref::steal(PySequence_GetItem(self->source_traceback, -1));
+  Ref file = frame ? Ref::steal(PySequence_GetItem(frame.get(), 0)) : Ref();
+  Ref line = file ? Ref::steal(PySequence_GetItem(frame.get(), 1)) : Ref();
+  return line ? Ref::steal(PyUnicode_FromFormat(" created at %S:%S", file.get(), line.get())) : Ref();
+}
+
 PyObject* repr(PyObject* object) {
   Handle* self = self_of(object);
-  bool is_timer =
-      PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(self->module->timer_handle_type.get()));
-  const char* name = is_timer ? "TimerHandle" : "Handle";
-  if (self->callback == nullptr)
-    return PyUnicode_FromFormat("<%s%s>", name, self->cancelled ? " cancelled" : "");
-  Ref text = describe(self);
-  if (!text) return nullptr;
-  return PyUnicode_FromFormat("<%s %U>", name, text.get());
+  const bool timer = is_timer(*self->module, object);
+  Ref due = Ref::share(self->module->names.empty);
+  if (timer) {
+    Ref number = Ref::steal(PyFloat_FromDouble(self->when));
+    due = number ? Ref::steal(PyUnicode_FromFormat(" when=%R", number.get())) : Ref();
+  }
+  Ref callback = Ref::share(self->module->names.empty);
+  if (self->callback != nullptr) {
+    Ref text = describe(self);
+    callback = text ? Ref::steal(PyUnicode_FromFormat(" %U", text.get())) : Ref();
+  }
+  Ref created = creation(self);
+  if (!due || !callback || !created) return nullptr;
+  return PyUnicode_FromFormat("<%s%s%U%U%U>", timer ? "TimerHandle" : "Handle",
+                              self->cancelled ? " cancelled" : "", due.get(), callback.get(), created.get());
+}
+
+// Timers are ordered by when they are due; equal is only the same one.
+PyObject* compare(PyObject* object, PyObject* other, int operation) {
+  if (operation == Py_EQ || operation == Py_NE) {
+    return PyBool_FromLong((object == other) == (operation == Py_EQ));
+  }
+  if (!is_timer(*self_of(object)->module, other)) Py_RETURN_NOTIMPLEMENTED;
+  Py_RETURN_RICHCOMPARE(self_of(object)->when, self_of(other)->when, operation);
+}
+
+Py_hash_t hash(PyObject* object) {
+  Ref due = Ref::steal(PyFloat_FromDouble(self_of(object)->when));
+  return due ? PyObject_Hash(due.get()) : -1;
 }
 
 int traverse(PyObject* object, visitproc visit, void* arg) {
@@ -130,6 +164,8 @@ PyType_Slot kHandleSlots[] = {
 PyType_Slot kTimerSlots[] = {
     {Py_tp_doc, const_cast<char*>("A callback scheduled for a point in time, as asyncio.TimerHandle.")},
     {Py_tp_methods, kTimerMethods},
+    {Py_tp_richcompare, reinterpret_cast<void*>(compare)},
+    {Py_tp_hash, reinterpret_cast<void*>(hash)},
     {0, nullptr}};
 
 constexpr unsigned kFlags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION;

@@ -17,31 +17,30 @@ Scheduler& self_of(PyObject* object) { return *reinterpret_cast<SchedulerObject*
 
 PyObject* as_object(Handle* handle) { return reinterpret_cast<PyObject*>(handle); }
 
-// (leading..., callback, *args, context=None), as call_soon and its kin take them.
+// ([number,] callback, *args, context=None), as call_soon and its kin take them, by place or name.
 struct Call {
+  const char* method;
+  PyObject* number_name = nullptr;  // null: the method takes none
+  PyObject* number = nullptr;
   PyObject* callback = nullptr;
   PyObject* const* arguments = nullptr;
   Py_ssize_t count = 0;
   PyObject* context = nullptr;
 
-  bool parse(Module& module, const char* method, Py_ssize_t leading, PyObject* const* given,
-             Py_ssize_t given_count, PyObject* keywords) {
-    if (given_count < leading + 1) {
-      PyErr_Format(PyExc_TypeError, "%s() takes a callback", method);
-      return false;
+  bool parse(Module& module, PyObject* const* given, Py_ssize_t given_count, PyObject* keywords) {
+    const Py_ssize_t leading = number_name != nullptr ? 1 : 0;
+    if (leading == 1 && given_count > 0) number = given[0];
+    if (given_count > leading) {
+      callback = given[leading];
+      arguments = given + leading + 1;
+      count = given_count - leading - 1;
     }
-    callback = given[leading];
-    arguments = given + leading + 1;
-    count = given_count - leading - 1;
     Py_ssize_t keyword_count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
     for (Py_ssize_t i = 0; i < keyword_count; ++i) {
-      PyObject* name = PyTuple_GET_ITEM(keywords, i);
-      if (PyUnicode_Compare(name, module.names.context) != 0) {
-        PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument %R", method, name);
-        return false;
-      }
-      context = given[given_count + i];
+      if (!take_keyword(module, PyTuple_GET_ITEM(keywords, i), given[given_count + i])) return false;
     }
+    if (leading == 1 && number == nullptr) return fail("is missing the argument", number_name);
+    if (callback == nullptr) return fail("is missing the argument", module.names.callback);
     if (context == Py_None) context = nullptr;
     if (context != nullptr && !PyContext_CheckExact(context)) {
       PyErr_Format(PyExc_TypeError, "%s(): context must be a contextvars.Context, not %.100s", method,
@@ -50,21 +49,38 @@ struct Call {
     }
     return true;
   }
+
+ private:
+  bool take_keyword(Module& module, PyObject* name, PyObject* value) {
+    const std::pair<PyObject*, PyObject**> known[] = {
+        {module.names.context, &context}, {module.names.callback, &callback}, {number_name, &number}};
+    for (const auto& [expected, slot] : known) {
+      if (expected == nullptr || PyUnicode_Compare(name, expected) != 0) continue;
+      if (*slot != nullptr) return fail("got multiple values for the argument", name);
+      *slot = value;
+      return true;
+    }
+    return fail("got an unexpected keyword argument", name);
+  }
+  bool fail(const char* what, PyObject* name) {
+    PyErr_Format(PyExc_TypeError, "%s() %s %R", method, what, name);
+    return false;
+  }
 };
 
 PyObject* call_soon(PyObject* object, PyObject* const* given, Py_ssize_t count, PyObject* keywords) {
-  Call call;
+  Call call{"call_soon"};
   Scheduler& self = self_of(object);
-  if (!call.parse(self.module(), "call_soon", 0, given, count, keywords)) return nullptr;
+  if (!call.parse(self.module(), given, count, keywords)) return nullptr;
   if (self.catch_first_step(call.callback, call.count, call.context)) Py_RETURN_NONE;
   return as_object(self.call_soon(call.callback, call.arguments, call.count, call.context));
 }
 
 PyObject* call_soon_threadsafe(PyObject* object, PyObject* const* given, Py_ssize_t count,
                                PyObject* keywords) {
-  Call call;
+  Call call{"call_soon_threadsafe"};
   Scheduler& self = self_of(object);
-  if (!call.parse(self.module(), "call_soon_threadsafe", 0, given, count, keywords)) return nullptr;
+  if (!call.parse(self.module(), given, count, keywords)) return nullptr;
   return as_object(self.call_soon_threadsafe(call.callback, call.arguments, call.count, call.context));
 }
 
@@ -78,20 +94,20 @@ bool to_seconds(PyObject* number, const char* name, double& seconds) {
 }
 
 PyObject* call_at(PyObject* object, PyObject* const* given, Py_ssize_t count, PyObject* keywords) {
-  Call call;
   Scheduler& self = self_of(object);
+  Call call{"call_at", self.module().names.when};
   double when = 0;
-  if (!call.parse(self.module(), "call_at", 1, given, count, keywords)) return nullptr;
-  if (!to_seconds(given[0], "when", when)) return nullptr;
+  if (!call.parse(self.module(), given, count, keywords)) return nullptr;
+  if (!to_seconds(call.number, "when", when)) return nullptr;
   return as_object(self.call_at(when, call.callback, call.arguments, call.count, call.context));
 }
 
 PyObject* call_later(PyObject* object, PyObject* const* given, Py_ssize_t count, PyObject* keywords) {
-  Call call;
   Scheduler& self = self_of(object);
+  Call call{"call_later", self.module().names.delay};
   double delay = 0;
-  if (!call.parse(self.module(), "call_later", 1, given, count, keywords)) return nullptr;
-  if (!to_seconds(given[0], "delay", delay)) return nullptr;
+  if (!call.parse(self.module(), given, count, keywords)) return nullptr;
+  if (!to_seconds(call.number, "delay", delay)) return nullptr;
   return as_object(
       self.call_at(Scheduler::time() + delay, call.callback, call.arguments, call.count, call.context));
 }

@@ -160,7 +160,6 @@ int Module::load() {
   }
   if (!load_attribute(task_type, "asyncio", "Task") ||
       !load_attribute(cancelled_error, "asyncio", "CancelledError") ||
-      !load_attribute(invalid_state_error, "asyncio", "InvalidStateError") ||
       !load_attribute(format_handle, "asyncio.base_events", "_format_handle") ||
       !load_attribute(extract_stack, "asyncio.format_helpers", "extract_stack") ||
       !load_attribute(format_callback, "asyncio.format_helpers", "_format_callback_source") ||
@@ -195,7 +194,7 @@ void Module::clear() {
     table->clear();
   }
   for (Ref* ref :
-       {&task_type, &cancelled_error, &invalid_state_error, &format_handle, &extract_stack, &format_callback,
+       {&task_type, &cancelled_error, &format_handle, &extract_stack, &format_callback,
         &asyncio_logger, &scheduler_type, &handle_type, &timer_handle_type, &completed_type, &awaitable_type,
         &run_type, &http_cycle_type, &server_type, &client_disconnected, &completed, &empty_bytes}) {
     ref->reset();

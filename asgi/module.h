@@ -13,20 +13,14 @@
 namespace fasterapi::asgi {
 
 // Strings that become attribute names, dictionary keys or constant values.
-#define FASTERAPI_NAMES(X)                                                                                  \
-  X(type)                                                                                                   \
-  X(asgi)                                                                                                   \
-  X(version)                                                                                                \
-  X(spec_version)                                                                                           \
-  X(http_version)                                                                                           \
-  X(server) X(client) X(scheme) X(method) X(root_path) X(path) X(raw_path) X(query_string) X(headers)       \
-      X(state) X(status) X(body) X(more_body) X(trailers) X(http) X(context) X(loop) X(eager_start) X(done) \
-          X(set_result) X(create_future) X(create_task) X(call_soon) X(call_later) X(cancel) X(add_reader)  \
-              X(remove_reader) X(copy) X(error) X(warning) X(info) X(debug) X(log) X(exc_info) X(message)   \
-                  X(exception) X(handle) X(source_traceback) X(close) X(send) X(receive)                    \
-                      X(call_exception_handler) X(slow_callback_duration) X(_check_thread)     \
-                          X(_check_callback) X(get_task_factory) X(name) X(_thread_id) X(__await__)         \
-                              X(get_name)
+// clang-format off
+#define FASTERAPI_NAMES(X) \
+  X(type) X(asgi) X(version) X(spec_version) X(http_version) X(server) X(client) X(scheme) X(method) X(root_path) X(path) X(raw_path) X(query_string) \
+  X(headers) X(state) X(status) X(body) X(more_body) X(http) X(context) X(loop) X(eager_start) X(done) X(set_result) X(create_future) X(create_task) \
+  X(call_soon) X(call_later) X(cancel) X(add_reader) X(remove_reader) X(copy) X(error) X(warning) X(exc_info) X(message) X(exception) X(handle) \
+  X(source_traceback) X(close) X(call_exception_handler) X(slow_callback_duration) X(_check_thread) X(_check_callback) \
+  X(get_task_factory) X(name) X(_thread_id) X(__await__) X(callback) X(when) X(delay)
+// clang-format on
 
 struct Names {
 #define FASTERAPI_NAME_MEMBER(name) PyObject* name = nullptr;
@@ -47,7 +41,6 @@ struct Module {
   // From asyncio and collections.abc.
   Ref task_type;
   Ref cancelled_error;
-  Ref invalid_state_error;
   Ref format_handle;    // asyncio.base_events._format_handle
   Ref extract_stack;    // asyncio.format_helpers.extract_stack
   Ref format_callback;  // asyncio.format_helpers._format_callback_source

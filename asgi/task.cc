@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "asgi/coroutine.h"
 #include "asgi/guard.h"
 #include "asgi/loop.h"
 
@@ -133,27 +134,9 @@ PySendResult resume_guarded(PyObject* object, PyObject* value, PyObject** result
   return sent;
 }
 
-PyObject* as_iterator(PySendResult sent, PyObject* result) {
-  if (sent != PYGEN_RETURN) return result;
-  Py_XDECREF(result);
-  PyErr_SetNone(PyExc_StopIteration);
-  return nullptr;
-}
-
-PyObject* send(PyObject* object, PyObject* value) {
-  PyObject* result = nullptr;
-  PySendResult sent = resume_guarded(object, value, &result);
-  return as_iterator(sent, result);
-}
-
-PyObject* next(PyObject* object) { return send(object, Py_None); }
-
 PyObject* throw_into(PyObject* object, PyObject* const* given, Py_ssize_t count) {
   Run& self = self_of(object);
-  if (count < 1) {
-    PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
-    return nullptr;
-  }
+  if (count < 1) return raise_thrown(given, count);
   PyObject* result = nullptr;
   if (self.owner != nullptr && self.coroutine) {
     Ref method = Ref::steal(PyObject_GetAttr(self.coroutine.get(), self.module->names.throw_));
@@ -163,13 +146,10 @@ PyObject* throw_into(PyObject* object, PyObject* const* given, Py_ssize_t count)
     if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
       PyErr_Clear();
       end(self, nullptr);
-      return as_iterator(PYGEN_RETURN, nullptr);
+      return as_iterator(PYGEN_RETURN, Py_NewRef(Py_None));
     }
-  } else if (PyExceptionInstance_Check(given[0])) {
-    // Cancelled before the first step: there is no frame in which to raise it.
-    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(given[0])), given[0]);
   } else {
-    PyErr_SetObject(given[0], count > 1 && given[1] != Py_None ? given[1] : nullptr);
+    raise_thrown(given, count);  // cancelled before the first step: there is no frame in which to raise it
   }
   if (self.owner == nullptr) return nullptr;
   PySendResult sent = end_with_error(self, &result);
@@ -199,8 +179,6 @@ PyObject* close(PyObject* object, PyObject*) {
   end(self, cancelled.get());
   Py_RETURN_NONE;
 }
-
-PyObject* itself(PyObject* object) { return Py_NewRef(object); }
 
 // cr_frame, cr_await and so on, for tracebacks and debuggers, are those of the application's coroutine.
 PyObject* get_attribute(PyObject* object, PyObject* name) {
@@ -241,7 +219,7 @@ void deallocate(PyObject* object) {
   Py_DECREF(type);
 }
 
-PyMethodDef kMethods[] = {{"send", send, METH_O, nullptr},
+PyMethodDef kMethods[] = {{"send", coroutine_send<resume_guarded>, METH_O, nullptr},
                           {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(throw_error)),
                            METH_FASTCALL, nullptr},
                           {"close", close, METH_NOARGS, nullptr},
@@ -255,7 +233,7 @@ PyType_Slot kSlots[] = {
     {Py_tp_getattro, reinterpret_cast<void*>(get_attribute)},
     {Py_tp_methods, kMethods},
     {Py_tp_iter, reinterpret_cast<void*>(itself)},
-    {Py_tp_iternext, reinterpret_cast<void*>(next)},
+    {Py_tp_iternext, reinterpret_cast<void*>(coroutine_next<resume_guarded>)},
     {Py_am_await, reinterpret_cast<void*>(itself)},
     {Py_am_send, reinterpret_cast<void*>(resume_guarded)},
     {0, nullptr}};

@@ -46,6 +46,7 @@ def test_L03_no_request_before_startup_complete(serve, tmp_path_factory):
     if early is not None:
         assert early.response().body == b"served"
         early.close()
+    server.probe.expect("request")
     assert server.probe.order()[:3] == ["startup", "startup-complete", "request"]
 
 
@@ -253,6 +254,7 @@ def test_L03_inherited_socket_is_not_served_before_startup_complete(serve):
         with Connection(listener.getsockname(), timeout=30) as early:
             early.request("GET", "/early")
             assert early.response().body == b"served"
+        server.probe.expect("request")
         assert server.probe.order()[:3] == ["startup", "startup-complete", "request"]
 
 

@@ -192,6 +192,7 @@ def test_lifespan_state(client):
 def test_lifespan_runs_to_its_end(serve):
     server = serve("apps.starlette_app:app")
     assert server.get("/").status == 200
+    server.probe.expect("starting")
     assert server.probe.order() == ["starting"]
     server.terminate()
     assert server.probe.order() == ["starting", "stopped"]

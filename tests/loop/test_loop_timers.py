@@ -254,3 +254,55 @@ def test_wait_for_ends_in_time(run):
         assert await asyncio.wait_for(asyncio.sleep(0, "result"), 10) == "result"
 
     run(main())
+
+
+def test_arguments_by_name(loop, forever):
+    ran = []
+    loop.call_soon(callback=lambda: ran.append("soon"))
+    loop.call_at(when=loop.time() + 0.001, callback=lambda: ran.append("at"))
+    loop.call_later(delay=0.002, callback=lambda: ran.append("later"))
+    loop.call_later(0.003, callback=loop.stop)
+    loop.call_soon_threadsafe(callback=lambda: ran.append("threadsafe"), context=None)
+    forever(loop)
+    assert ran == ["soon", "threadsafe", "at", "later"]
+
+
+def test_arguments_that_are_missing_doubled_or_unknown(loop):
+    for wrong in (
+        lambda: loop.call_soon(),
+        lambda: loop.call_later(1),
+        lambda: loop.call_later(callback=print),
+        lambda: loop.call_at(1, print, when=2),
+        lambda: loop.call_later(1, print, callback=print),
+        lambda: loop.call_soon(print, delay=1),
+        lambda: loop.call_soon_threadsafe(print, other=1),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+
+
+def test_timer_handles_are_ordered_by_their_times(loop):
+    late, soon = loop.call_later(20, print), loop.call_later(10, print)
+    assert sorted([late, soon]) == [soon, late]
+    assert soon < late
+    assert late >= soon
+    assert soon != late
+    assert hash(soon) == hash(soon.when())
+    with pytest.raises(TypeError):
+        soon < 1  # noqa: B015
+    late.cancel()
+    soon.cancel()
+
+
+def test_the_text_of_a_timer_handle_says_when(loop):
+    timer = loop.call_at(1e9, print, 1)
+    assert repr(timer).startswith("<TimerHandle when=1000000000.0 print(1)")
+    timer.cancel()
+    assert repr(timer) == "<TimerHandle cancelled when=1000000000.0>"
+
+
+def test_in_debug_mode_the_text_says_where_it_was_made(loop):
+    loop.set_debug(True)
+    timer = loop.call_later(10, print)
+    assert f" created at {__file__}:" in repr(timer)
+    timer.cancel()

@@ -129,6 +129,14 @@ class Probe:
             raise AssertionError(f"the application did not say {event!r} within {limit} s; it said {told}")
         return dict(record)
 
+    def drain(self, limit: float = TIMEOUT) -> None:
+        """Waits for the rest of what processes that have ended had said."""
+
+        def closed(items: list[dict[str, Any]]) -> bool:
+            return sum(item["event"] == "line-closed" for item in items) >= len(self._peers)
+
+        self.events.wait(closed, limit)
+
     def close(self) -> None:
         self._listener.close()
         for peer in self._peers:
@@ -231,13 +239,14 @@ class ServerProcess:
         self.process.send_signal(number)
 
     def wait(self, limit: float = STOP_LIMIT) -> int:
-        """The exit code; the log is whole afterwards."""
+        """The exit code; the log and the probe's events are whole afterwards."""
         try:
             code = self.process.wait(limit)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the server has not ended after {limit} s:\n{self.stderr}") from None
         for reader in self._readers:
             reader.join(STOP_LIMIT)
+        self.probe.drain()
         return code
 
     def terminate(self) -> int:
@@ -262,7 +271,7 @@ class ServerProcess:
             self.process.wait()
             for reader in self._readers:
                 reader.join(STOP_LIMIT)
-            self.probe.events.wait(lambda items: any(item["event"] == "line-closed" for item in items), 1.0)
+            self.probe.drain(1.0)
             self.probe.close()
         left = [item["live"] for item in self.probe.seen("live_objects") if item["live"]]
         assert not left, f"native objects left after the server stopped: {left}"
