@@ -184,7 +184,7 @@ bool Scheduler::run_once() {
   if (foreign_waits_) take_foreign();
   bool block = ready_.empty() && !stopping_;
   if (!loop_->run(block ? net::RunMode::kOnce : net::RunMode::kNoWait)) {
-    PyErr_SetString(PyExc_OSError, "the event loop cannot poll: somebody has closed its descriptor");
+    PyErr_SetString(PyExc_OSError, net::kCannotPoll);
     stop_with(take_error());
   }
   take_due();

@@ -57,7 +57,10 @@ bool NestedLoop::pump() {
   int runs = 0;
   do {
     dirty_ = false;
-    loop_->run(net::RunMode::kNoWait);
+    if (!loop_->run(net::RunMode::kNoWait)) {
+      PyErr_SetString(PyExc_OSError, net::kCannotPoll);
+      return false;
+    }
   } while (dirty_ && ++runs < kMaxRuns);
   if (!pump_) return true;  // closed by what ran
   if (dirty_) on_changed();

@@ -104,6 +104,9 @@ bool contain(Body&& body) noexcept {
   }
 }
 
+// Why run() was false.
+inline constexpr const char* kCannotPoll = "the event loop cannot poll: somebody has closed its descriptor";
+
 // Opens /dev/null where standard input, output or error is closed: a connection that got such a
 // number would be written to by whoever prints.
 void hold_standard_descriptors();

@@ -16,7 +16,7 @@ int Watch::set(int fd, bool read, bool write) {
   if (!known) stop();
   if (!read && !write) {
     if (!known) return 0;
-    int failed = epoll_ctl(poller_.epoll_, EPOLL_CTL_DEL, fd, nullptr) == 0 ? 0 : errno;
+    int failed = poller_.remove(fd);
     poller_.forget(fd);
     fd_ = -1;
     return failed;
@@ -33,7 +33,7 @@ void Watch::stop() {
   if (fd_ >= 0) set(fd_, false, false);
 }
 
-Poller::Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+Poller::Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)), process_(getpid()) {
   if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
 }
 
@@ -81,6 +81,12 @@ void Poller::dispatch() {
 std::uint64_t Poller::key(int fd) const {
   auto index = static_cast<std::size_t>(fd);
   return std::uint64_t{entries_[index].generation} << 32 | index;
+}
+
+// A forked child shares the epoll itself: what it lets go of, its parent goes on to watch.
+int Poller::remove(int fd) {
+  if (getpid() != process_) return 0;
+  return epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr) == 0 ? 0 : errno;
 }
 
 int Poller::modify(int fd, std::uint32_t events) {

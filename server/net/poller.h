@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/epoll.h>
+#include <sys/types.h>
 
 #include <array>
 #include <cstdint>
@@ -67,12 +68,14 @@ class Poller {
   };
   std::uint64_t key(int fd) const;
   int add(Watch& watch, int fd, std::uint32_t events);
+  int remove(int fd);
   int modify(int fd, std::uint32_t events);
   void forget(int fd);
 
   int wait_precisely(std::int64_t timeout_ns);
 
   int epoll_;
+  pid_t process_;  // that made it
   bool precise_ = true;  // until the kernel says that it has no epoll_pwait2 (before Linux 5.11)
   int count_ = 0;
   std::array<epoll_event, kMaxEvents> events_;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -161,6 +162,24 @@ TEST_F(PollerTest, WatchesMayEndInsideACall) {
   }
   turn();
   EXPECT_EQ(calls, 1);
+}
+
+TEST_F(PollerTest, AForkedChildTakesNothingFromItsParent) {
+  Pipe pipe;
+  Recorder recorder(poller);
+  EXPECT_EQ(recorder.watch->set(pipe.read_end(), true, false), 0);
+  pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    recorder.watch.reset();
+    _exit(0);
+  }
+  int status = 1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  pipe.fill();
+  turn();
+  EXPECT_EQ(recorder.reads, 1);
 }
 
 // Whoever waited longest is served first when more are ready than one batch takes.
