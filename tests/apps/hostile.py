@@ -58,6 +58,30 @@ async def endless(receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
 
 
+KEPT: dict[str, Any] = {}
+
+
+async def keeps_send(receive: Receive, send: Send) -> None:
+    """Leaves its send() to another request, which answers for it."""
+    KEPT["send"], KEPT["answered"] = send, asyncio.Event()
+    await KEPT["answered"].wait()
+    await send({"type": "http.response.body", "body": b"kept"})
+
+
+async def answers_another(receive: Receive, send: Send) -> None:
+    """One of its headers starts the other's answer while it is read."""
+
+    class Evil:
+        def __iter__(self) -> Any:
+            KEPT["send"]({**START, "headers": [(b"x-other", b"1"), (b"content-length", b"4")]})
+            KEPT["answered"].set()
+            return iter((b"x-evil", b"1"))
+
+    headers = [(b"x-first", b"1"), Evil(), (b"content-length", b"5")]
+    await send({**START, "headers": headers})
+    await send({"type": "http.response.body", "body": b"other"})
+
+
 async def gives_up(receive: Receive, send: Send) -> None:
     """Long polling whose client has left."""
     while (await receive())["type"] != "http.disconnect":
@@ -66,7 +90,15 @@ async def gives_up(receive: Receive, send: Send) -> None:
 
 PATHS = {
     f"/{application.__name__}": application
-    for application in (steps_itself, changes_headers, dying_body, endless, gives_up)
+    for application in (
+        steps_itself,
+        changes_headers,
+        dying_body,
+        endless,
+        keeps_send,
+        answers_another,
+        gives_up,
+    )
 }
 
 

@@ -39,6 +39,18 @@ def test_H75_body_whose_end_sends_more(hostile):
     assert still_serves(hostile)
 
 
+def test_H73_header_that_answers_another_request_while_it_is_read(hostile):
+    with hostile.connect() as kept, hostile.connect() as other:
+        kept.request("GET", "/keeps_send")
+        assert still_serves(hostile)  # so that the first has begun
+        answer = other.get("/answers_another")
+        assert answer.body == b"other"
+        assert [answer.header(name) for name in ("x-first", "x-evil", "x-other")] == [b"1", b"1", None]
+        answer = kept.response()
+        assert answer.body == b"kept"
+        assert [answer.header(name) for name in ("x-first", "x-evil", "x-other")] == [None, None, b"1"]
+
+
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_S6_endless_stream_to_a_client_that_leaves_does_not_hold_the_loop(hostile, how):
     for _ in range(3):

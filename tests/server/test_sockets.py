@@ -6,7 +6,7 @@ import os
 import socket
 
 import pytest
-from support.checks import literal
+from support.checks import literal, script_request
 from support.wire import Connection
 
 
@@ -122,3 +122,28 @@ def test_server_does_not_keep_the_terminal_or_other_files(serve):
     with server.connect() as connection:
         assert greets(connection)
         assert len(os.listdir(f"/proc/{server.pid}/fd")) <= before + 4
+
+
+def test_no_connection_becomes_a_standard_stream(serve, tag):
+    """Started without any, as some supervisors do: what the application prints must not go to a client."""
+
+    def close_standard_streams() -> None:
+        for number in range(3):
+            os.close(number)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        os.set_inheritable(listener.fileno(), True)
+        number = listener.fileno()
+        server = serve(
+            *("apps.scenarios:app", "--fd", str(number)),
+            wait=False,
+            pass_fds=[number],
+            preexec_fn=close_standard_streams,
+        )
+        with Connection(listener.getsockname(), timeout=30) as first:
+            assert first.get("/hello").body == b"Hello, World!"
+            first.send(script_request(tag, "raise"))  # its traceback is printed
+            assert first.response().status == 500
+        with Connection(listener.getsockname(), timeout=30) as second:
+            assert second.get("/hello").body == b"Hello, World!"
+        assert server.terminate() in (0, -15)
