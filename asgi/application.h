@@ -41,6 +41,7 @@ class Application final : public connection::Handler {
   HeaderList& header_list() { return headers_; }
   std::size_t zero_copy_threshold() const { return zero_copy_threshold_; }
 
+  void release_runs() { runs_.release(); }
   // Drops the application; runs that have begun go on to their end.
   void let_go();
 

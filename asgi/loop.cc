@@ -21,7 +21,8 @@ void wait_for_ever_if_finalizing() {
 #else
   bool finalizing = _Py_IsFinalizing() != 0;
 #endif
-  while (finalizing) pause();
+  if (!finalizing) return;
+  for (;;) pause();
 }
 
 void release_all(auto& handles) {
@@ -31,8 +32,7 @@ void release_all(auto& handles) {
 
 }  // namespace
 
-Scheduler::Scheduler(PyObject* self, Module& module)
-    : self_(self), module_(module) {
+Scheduler::Scheduler(PyObject* self, Module& module) : self_(self), module_(module) {
   net::LoopHooks hooks;
   hooks.owner = this;
   // Asked right before the poll: what was put off to the end of the turn may have scheduled callbacks.
@@ -41,6 +41,11 @@ Scheduler::Scheduler(PyObject* self, Module& module)
   hooks.after_poll = [](void* owner) {
     wait_for_ever_if_finalizing();
     PyEval_RestoreThread(std::exchange(static_cast<Scheduler*>(owner)->released_, nullptr));
+  };
+  // While the poll blocks, only another thread can have put work off.
+  hooks.changed = [](void* owner) {
+    auto* scheduler = static_cast<Scheduler*>(owner);
+    if (scheduler->released_ != nullptr) scheduler->wake_->send();
   };
   loop_ = std::make_unique<net::Loop>(hooks, module.ledger);
   wake_ = std::make_unique<net::Wake>(
@@ -390,7 +395,8 @@ int Scheduler::watched_fd(PyObject* file) const {
   return -1;
 }
 
-void Scheduler::retire(Ref removed) {
+// By value: what dies with it dies here, and no sooner.
+void Scheduler::retire(Ref removed) {  // NOLINT(performance-unnecessary-value-param)
   if (!removed) return;
   auto* handle = reinterpret_cast<Handle*>(removed.get());
   handle->cancelled = true;

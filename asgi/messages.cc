@@ -11,7 +11,7 @@ constexpr std::string_view kStart = "http.response.start";
 constexpr std::string_view kBody = "http.response.body";
 
 bool is_text(PyObject* text, std::string_view expected) {
-  return PyUnicode_IS_COMPACT_ASCII(text) &&
+  return PyUnicode_IS_ASCII(text) &&
          static_cast<std::size_t>(PyUnicode_GET_LENGTH(text)) == expected.size() &&
          std::string_view(static_cast<const char*>(PyUnicode_DATA(text)), expected.size()) == expected;
 }
@@ -94,17 +94,21 @@ bool HeaderList::read_pair(PyObject* pair) {
                  PySequence_Fast_GET_SIZE(sequence.get()));
     return false;
   }
+  // Owned: reading one may run the application's code, and that may empty the list that held them.
   PyObject** items = PySequence_Fast_ITEMS(sequence.get());
+  Ref name = Ref::share(items[0]);
+  Ref value = Ref::share(items[1]);
   base::Header header;
-  if (!read_bytes(items[0], "name", header.name) || !read_bytes(items[1], "value", header.value))
+  if (!read_bytes(name.get(), "name", header.name) || !read_bytes(value.get(), "value", header.value)) {
     return false;
+  }
   headers_.push_back(header);
   // The views are into what the pair holds. A tuple keeps that; anything else may be changed.
   if (PyTuple_CheckExact(pair)) {
     kept_.push_back(Ref::share(pair));
   } else {
-    kept_.push_back(Ref::share(items[0]));
-    kept_.push_back(Ref::share(items[1]));
+    kept_.push_back(std::move(name));
+    kept_.push_back(std::move(value));
   }
   return true;
 }

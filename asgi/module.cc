@@ -194,9 +194,9 @@ void Module::clear() {
     table->clear();
   }
   for (Ref* ref :
-       {&task_type, &cancelled_error, &format_handle, &extract_stack, &format_callback,
-        &asyncio_logger, &scheduler_type, &handle_type, &timer_handle_type, &completed_type, &awaitable_type,
-        &run_type, &http_cycle_type, &server_type, &client_disconnected, &completed, &empty_bytes}) {
+       {&task_type, &cancelled_error, &format_handle, &extract_stack, &format_callback, &asyncio_logger,
+        &scheduler_type, &handle_type, &timer_handle_type, &completed_type, &awaitable_type, &run_type,
+        &http_cycle_type, &server_type, &client_disconnected, &completed, &empty_bytes}) {
     ref->reset();
   }
 }

@@ -10,6 +10,7 @@
 #include <utility>
 
 // Who sets an error is on a path that the compiler may move out of the way.
+// NOLINTBEGIN(readability-redundant-declaration): declared again for the attribute
 extern "C" {
 [[gnu::cold]] void PyErr_SetString(PyObject*, const char*);
 [[gnu::cold]] PyObject* PyErr_Format(PyObject*, const char*, ...);
@@ -17,6 +18,7 @@ extern "C" {
 [[gnu::cold]] void PyErr_Clear(void);
 [[gnu::cold]] void PyErr_WriteUnraisable(PyObject*);
 }
+// NOLINTEND(readability-redundant-declaration)
 
 namespace fasterapi::asgi {
 

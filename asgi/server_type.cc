@@ -163,6 +163,7 @@ bool build(NativeServer& self, PyObject* app, PyObject* context, std::string roo
       closing->close();
       // The loop is about to go, and with it what connections and listeners are made of.
       closing->server.reset();
+      closing->application->release_runs();
     });
   }
   return true;

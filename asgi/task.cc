@@ -36,8 +36,11 @@ struct Run {
   }
 };
 
-Runs::~Runs() {
-  while (first_ != nullptr) first_->unlink();
+void Runs::release() {
+  while (first_ != nullptr) {
+    Ref task = std::move(first_->task);
+    first_->unlink();
+  }
 }
 
 Ref Runs::tasks() const {

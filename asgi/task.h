@@ -22,7 +22,9 @@ class RunOwner {
 // The runs that have not ended; a doubly linked list through them. Owned by the application.
 class Runs {
  public:
-  ~Runs();
+  ~Runs() { release(); }
+  // Lets go of the tasks: their loop has closed, and nobody will step them again.
+  void release();
   Ref tasks() const;  // a new list of asyncio.Task; null with an error set
   bool empty() const { return first_ == nullptr; }
 

@@ -52,8 +52,11 @@ struct Settings {
   // --- Fairness -----------------------------------------------------------------------------
   // Pipelined requests of one connection answered in one turn of the loop before others run.
   unsigned max_requests_per_turn = 64;
-  // Bytes that one answer writes in one turn, to a peer that takes them all, before others run.
+  // Bytes that one answer writes in one turn, to a peer that takes them all, before others run; also
+  // those that are dropped (HEAD), or an endless answer would hold the loop.
   std::size_t max_written_per_turn = 1024 * 1024;
+  // What a piece of a body counts for at least: thousands of empty ones are work too.
+  std::size_t min_counted_piece = 256;
 
   // --- Response headers ---------------------------------------------------------------------
   bool server_header = true;

@@ -1,5 +1,6 @@
 #include "server/connection/http1_connection.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace fasterapi::connection {
@@ -34,6 +35,7 @@ void Http1Connection::drain() {
   if (lingering_) return;  // has ended already, and knows when to close
   if (!in_request_ && queued() == 0) return end();
   codec_.close_after_response();
+  changed();  // an answer that is complete already waits for nothing but the request's rest
 }
 
 void Http1Connection::abort() {
@@ -192,14 +194,20 @@ base::Result<void> Http1Connection::body(base::Slice bytes, base::Last last) {
   return write_body(std::move(bytes), last);
 }
 
+namespace {
+std::size_t size_of(std::string_view bytes) { return bytes.size(); }
+std::size_t size_of(const base::Slice& slice) { return slice.bytes().size(); }
+}  // namespace
+
 template <class Bytes>
 base::Result<void> Http1Connection::write_body(Bytes bytes, base::Last last) {
+  const std::size_t size = size_of(bytes);
   base::Result<void> result = codec_.send_body(std::move(bytes), last);
   if (!result) return result;
   if (last == base::Last::kYes) {
     let_go();
-  } else if (queued() >= server_.settings().write_high_water) {
-    flush_before_more();
+  } else {
+    go_on_or_wait(size);
   }
   changed();
   return result;
@@ -207,12 +215,13 @@ base::Result<void> Http1Connection::write_body(Bytes bytes, base::Last last) {
 
 // The application goes on at once as long as the peer takes everything; but not for ever in one
 // turn, and not into a stream that has failed, of which it hears when it waits.
-void Http1Connection::flush_before_more() {
+void Http1Connection::go_on_or_wait(std::size_t written) {
   const base::Settings& settings = server_.settings();
   begin_turn();
-  written_this_turn_ += codec_.output().size();
-  stream_->flush(codec_.output());
+  written_this_turn_ += std::max(written, settings.min_counted_piece);
   bool enough = written_this_turn_ >= settings.max_written_per_turn;
+  if (!enough && queued() < settings.write_high_water) return;
+  stream_->flush(codec_.output());
   if (enough) server_.loop().at_next_turn(proceed_);
   waiting_ = enough || stream_->broken() || queued() >= settings.write_high_water;
 }
@@ -320,10 +329,9 @@ Http1Connection::Phase Http1Connection::phase() const {
   if (lingering_) return Phase::kLinger;
   if (unwritten_ > 0) return Phase::kWrite;
   if (in_request_) {
-    // A client that waits for "100 Continue" owes nothing yet.
-    bool waiting =
-        !codec_.request_complete() && !continue_due_ && unread_ < server_.settings().body_high_water;
-    return waiting ? Phase::kBody : Phase::kNone;
+    if (codec_.request_complete() || unread_ >= server_.settings().body_high_water) return Phase::kNone;
+    // A client that waits for "100 Continue" owes nothing, as long as that may come.
+    return continue_due_ && !codec_.head_sent() ? Phase::kNone : Phase::kBody;
   }
   return codec_.in_head() || !began_ ? Phase::kHead : Phase::kKeepAlive;
 }

@@ -59,7 +59,7 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   template <class Bytes>
   base::Result<void> write_body(Bytes bytes, base::Last last);
 
-  void flush_before_more();
+  void go_on_or_wait(std::size_t written);
   void begin_turn();
   void meet_end();
   void changed();

@@ -296,6 +296,43 @@ TEST_F(Http1DeadlineTest, AnEarlyAnswersRestHasTheBodysDeadline) {
   EXPECT_EQ(peer.received(), ok("/p"));
 }
 
+// RFC 9110 10.1.1: it may now send the body or not, and nobody could tell a body from a request.
+TEST_F(Http1DeadlineTest, AnExpectationThatIsAnsweredEarlyEndsTheConnection) {
+  FakePeer& peer = connect();
+  peer.send("POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+  handler[0].answer("no");
+  turn();
+  EXPECT_EQ(peer.received(), ok_and_close("no"));
+  EXPECT_TRUE(peer.shut_down());
+  clock.advance(settings.linger_timeout + 2 * kTick);
+  EXPECT_EQ(server().connections(), 0u);
+}
+
+TEST_F(Http1DeadlineTest, AnExpectationWhoseAnswerHasBegunHasTheBodysDeadline) {
+  FakePeer& peer = connect();
+  peer.send("POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+  ASSERT_TRUE(handler[0].start(200));
+  ASSERT_TRUE(handler[0].send("part", Last::kNo));
+  turn();
+  almost(settings.body_timeout);
+  EXPECT_EQ(handler[0].cuts, 0);
+  past();
+  EXPECT_EQ(handler[0].cuts, 1);
+}
+
+TEST_F(Http1DeadlineTest, DrainDoesNotWaitForTheRestOfARequestThatIsAnswered) {
+  FakePeer& peer = connect();
+  peer.send(kPost);
+  handler[0].answer("early");
+  turn();
+  EXPECT_EQ(peer.received(), ok("early"));
+  server().drain();
+  turn();
+  EXPECT_TRUE(peer.shut_down());
+  clock.advance(settings.linger_timeout + 2 * kTick);
+  EXPECT_EQ(server().connections(), 0u);
+}
+
 TEST_F(Http1DeadlineTest, DrainDoesNotWaitForAHeadOfOldTime) {
   FakePeer& peer = connect();
   peer.send(kGet);

@@ -86,6 +86,29 @@ TEST_F(Http1PressureTest, ATakenBodyIsReadOn) {
   EXPECT_EQ(peer.received(), ok("all"));
 }
 
+// What HEAD drops counts as well, and so do pieces that are empty: an answer without an end would
+// otherwise never wait, and nobody else have a turn.
+TEST_F(Http1PressureTest, PiecesThatQueueNothingEndTheTurnToo) {
+  for (auto [head, piece] : {std::pair("HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n", std::string(64 * 1024, 'x')),
+                             std::pair("GET /a HTTP/1.1\r\nHost: h\r\n\r\n", std::string())}) {
+    FakePeer& peer = connect();
+    int pieces = 0;
+    handler.on_request = [&](RecordedExchange& exchange) {
+      ASSERT_TRUE(exchange.start(200));
+      while (exchange.exchange().writable() && pieces < 100'000) {
+        ASSERT_TRUE(exchange.send(std::string_view(piece), Last::kNo));
+        ++pieces;
+      }
+    };
+    peer.send(head);
+    EXPECT_LE(pieces, 5000);
+    EXPECT_FALSE(handler.last().exchange().writable());
+    turn();
+    EXPECT_EQ(handler.last().writables, 1);
+    peer.fail("gone");
+  }
+}
+
 TEST_F(Http1PressureTest, BodiesInOneReadWithTheHeadCountToo) {
   handler.on_request = [](RecordedExchange& exchange) { exchange.takes_body = false; };
   FakePeer& peer = connect();

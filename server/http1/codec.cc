@@ -53,6 +53,11 @@ void Codec::send_continue() {
 }
 
 base::Result<void> Codec::send_head(const base::ResponseHead& head, const DefaultHeaders& defaults) {
+  // RFC 9110 10.1.1: answered without "100 Continue" the client may send the body or leave it out, and
+  // what comes next could be either that or a request.
+  bool body_undecided =
+      halves_->response.continue_due() && !halves_->request.body_began() && !halves_->request.complete();
+  if (body_undecided) halves_->response.close_after_response();
   return halves_->response.send_head(head, defaults);
 }
 

@@ -28,6 +28,8 @@ class ResponseEncoder {
   base::Result<void> send_head(const base::ResponseHead& head, const DefaultHeaders& defaults);
   base::Result<void> send_body(base::Slice bytes, base::Last last);
   base::Result<void> send_body(std::string_view bytes, base::Last last);
+  // The client waits for "100 Continue", which was not sent.
+  bool continue_due() const { return expects_continue_; }
   void close_after_response() { close_ = true; }
 
   bool head_sent() const { return state_ == State::kBody || state_ == State::kDone; }

@@ -56,7 +56,7 @@ class Loop {
   void changed();
 
   std::uint64_t now_ms() const { return now_ms_; }  // monotonic, as of this turn
-  std::time_t wall_seconds();    // the clock of the Date header, read once a turn
+  std::time_t wall_seconds();                       // the clock of the Date header, read once a turn
 
   // For a loop that this one is nested in: the descriptor to watch, and milliseconds to wait at
   // most before the next run (-1: no limit).

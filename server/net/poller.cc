@@ -29,6 +29,8 @@ int Watch::set(int fd, bool read, bool write) {
   return failed;
 }
 
+int Watch::pause() { return fd_ < 0 ? 0 : poller_.modify(fd_, 0); }
+
 void Watch::stop() {
   if (fd_ >= 0) set(fd_, false, false);
 }

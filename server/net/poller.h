@@ -26,6 +26,8 @@ class Watch {
   // What is watched from now on, of `fd` alone; neither: nothing. Returns 0 or the positive errno:
   // EEXIST when another Watch has that descriptor.
   int set(int fd, bool read, bool write);
+  // Goes on for errors and hang-ups alone, which are told as both.
+  int pause();
   // Before the descriptor is closed: a copy of it in a child would go on to be watched.
   void stop();
 
@@ -75,7 +77,7 @@ class Poller {
   int wait_precisely(std::int64_t timeout_ns);
 
   int epoll_;
-  pid_t process_;  // that made it
+  pid_t process_;        // that made it
   bool precise_ = true;  // until the kernel says that it has no epoll_pwait2 (before Linux 5.11)
   int count_ = 0;
   std::array<epoll_event, kMaxEvents> events_;

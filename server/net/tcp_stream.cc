@@ -88,9 +88,19 @@ void TcpStream::on_ready(bool readable, bool writable) {
     if (!contain([this] { go_on_writing(); })) fail_later(ENOMEM);
   } else if (readable && reading_) {
     read();
-  } else {
-    update_watch();
+  } else if (!update_watch() && !reading_ && in_flight_.empty()) {
+    on_hang_up();
   }
+}
+
+// Nothing is watched for, and yet there is something: the peer has reset the connection. Or, at a Unix
+// socket, only closed its end, behind what it had sent: that is still to be read.
+void TcpStream::on_hang_up() {
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error != 0) return fail_later(error);
+  watch_.stop();
 }
 
 // One buffer in a turn: whoever has more is ready again, behind the others.
@@ -148,12 +158,15 @@ void TcpStream::go_on_writing() {
   sink_->on_drained();
 }
 
-void TcpStream::update_watch() {
+// False when the kernel knows already.
+bool TcpStream::update_watch() {
   bool write = !in_flight_.empty();
-  if (fd_ < 0 || (reading_ == watches_read_ && write == watches_write_)) return;
+  if (fd_ < 0 || (reading_ == watches_read_ && write == watches_write_)) return false;
   watches_read_ = reading_;
   watches_write_ = write;
-  if (int error = watch_.set(fd_, watches_read_, watches_write_); error != 0) fail_later(error);
+  int error = reading_ || write ? watch_.set(fd_, reading_, write) : watch_.pause();
+  if (error != 0) fail_later(error);
+  return true;
 }
 
 void TcpStream::shutdown() {

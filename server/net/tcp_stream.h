@@ -28,10 +28,11 @@ class TcpStream final : public Stream {
 
  private:
   void on_ready(bool readable, bool writable);
+  void on_hang_up();
   void read();
   bool write_now(base::Output& output);
   void go_on_writing();
-  void update_watch();
+  bool update_watch();
   void close();
   void fail_later(int error);
 

@@ -268,7 +268,6 @@ TEST_F(TcpStreamTest, AWriteThatFailsIsHeardOfAfterTheCall) {
   auto peer = connect();
   stream->read_stop();
   peer->reset();
-  settle();
   Owner owner(100'000, 'x');
   // The first may still find the socket's error, the second surely finds it broken.
   for (int i = 0; i < 2; ++i) {
@@ -285,6 +284,31 @@ TEST_F(TcpStreamTest, AWriteThatFailsIsHeardOfAfterTheCall) {
   EXPECT_EQ(sink.closes, 1);
   settle();
   EXPECT_EQ(sink.closes, 1);
+}
+
+TEST_F(TcpStreamTest, AResetIsHeardOfWhileNothingIsRead) {
+  auto peer = connect();
+  stream->read_stop();
+  peer->send("unread");
+  settle();
+  EXPECT_EQ(sink.closes, 0);
+  peer->reset();
+  EXPECT_TRUE(until([&] { return sink.closes == 1; }));
+  EXPECT_EQ(sink.received, "");
+}
+
+// A Unix socket hangs up as soon as its peer has closed, also behind bytes that are still to be read.
+TEST_F(TcpStreamTest, BehindAUnixPeersEndItsBytesAreRead) {
+  endpoint = Endpoint::path(::testing::TempDir() + "hang_up.sock");
+  auto peer = connect();
+  stream->read_stop();
+  peer->send("unread");
+  peer->close();
+  settle();
+  EXPECT_EQ(sink.closes, 0);
+  stream->read_start();
+  EXPECT_TRUE(until([&] { return sink.ends == 1; }));
+  EXPECT_EQ(sink.received, "unread");
 }
 
 TEST_F(TcpStreamTest, DestroyedWhileAWriteIsInFlightItReleasesTheSlices) {
@@ -308,7 +332,6 @@ TEST_F(TcpStreamTest, DestroyedAfterAFailureItSaysNothing) {
   auto peer = connect();
   stream->read_stop();
   peer->reset();
-  settle();
   for (int i = 0; i < 2; ++i) write("x");
   stream.reset();  // the news of it was put off
   settle();

@@ -55,9 +55,8 @@ class ConnectionFixture : public ::testing::Test {
 
   void run_in_turn(const std::function<void()>& work) {
     if (loop.in_turn()) return work();
-    net::Deferred deferred = {
-        [](void* self) { (*static_cast<const std::function<void()>*>(self))(); },
-        const_cast<std::function<void()>*>(&work)};
+    net::Deferred deferred = {[](void* self) { (*static_cast<const std::function<void()>*>(self))(); },
+                              const_cast<std::function<void()>*>(&work)};
     loop.at_next_turn(deferred);
     turn();
   }
