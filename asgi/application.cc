@@ -85,6 +85,7 @@ int Application::traverse(visitproc visit, void* arg) {
   Py_VISIT(logger_.get());
   Py_VISIT(context_.get());
   Py_VISIT(task_keywords_.get());
+  if (int stop = runs_.traverse(visit, arg); stop != 0) return stop;
   return scopes_.traverse(visit, arg);
 }
 

@@ -26,7 +26,12 @@ void Waiters::wake(Module& module) {
     if (done && done.get() == Py_False) {
       Ref woken = call_method(future.get(), module.names.set_result, Py_None);
     }
-    if (PyErr_Occurred()) PyErr_WriteUnraisable(future.get());
+    if (!PyErr_Occurred()) continue;
+    if (PyErr_ExceptionMatches(PyExc_RuntimeError)) {
+      PyErr_Clear();  // its loop has closed: nobody waits any more
+    } else {
+      PyErr_WriteUnraisable(future.get());
+    }
   }
 }
 

@@ -39,6 +39,13 @@ void NestedLoop::close() {
   PyErr_Clear();  // the loop may be closed already
 }
 
+int NestedLoop::traverse(visitproc visit, void* arg) const {
+  Py_VISIT(asyncio_loop_.get());
+  Py_VISIT(pump_.get());
+  Py_VISIT(timer_.get());
+  return 0;
+}
+
 void NestedLoop::on_changed() {
   dirty_ = true;
   if (loop_->in_turn() || scheduled_ || !pump_) return;
@@ -47,7 +54,11 @@ void NestedLoop::on_changed() {
   Ref handle = call_method(asyncio_loop_.get(), module_.names.call_soon, pump_.get());
   if (!handle) {
     scheduled_ = false;
-    PyErr_WriteUnraisable(owner_);
+    if (PyErr_ExceptionMatches(PyExc_RuntimeError)) {
+      PyErr_Clear();  // the loop has closed
+    } else {
+      PyErr_WriteUnraisable(owner_);
+    }
   }
 }
 

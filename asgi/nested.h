@@ -22,6 +22,7 @@ class NestedLoop {
   // Runs what is due in the loop. False with an error set.
   bool pump();
   net::Loop& loop() { return *loop_; }
+  int traverse(visitproc visit, void* arg) const;
 
  private:
   void on_changed();

@@ -1,5 +1,6 @@
 // fasterapi._native.Server: the ASGI application, its connections and listeners, on an asyncio
-// loop. From the first listen() until close() the object keeps itself alive.
+// loop. From the first listen() until close() it is kept alive: by itself, until our own loop closes it;
+// by the reader that it is on any other loop.
 #include <unistd.h>
 
 #include <fcntl.h>
@@ -60,9 +61,8 @@ void NativeServer::close() {
     server->abort();
   }
   if (application != nullptr) application->let_go();
-  if (scheduler != nullptr) scheduler->remove_close_hook(this);
   if (nested != nullptr) nested->close();
-  if (std::exchange(serving, false)) Py_DECREF(self);
+  if (std::exchange(serving, false) && nested == nullptr) Py_DECREF(self);
 }
 
 // --- Construction --------------------------------------------------------------------------
@@ -242,9 +242,10 @@ bool begin_serving(NativeServer& self) {
   if (self.nested != nullptr) {
     Ref callable = Ref::steal(PyCFunction_New(&kPump, self.self));
     if (!callable || !self.nested->open(std::move(callable))) return false;
+  } else {
+    Py_INCREF(self.self);
   }
   self.serving = true;
-  Py_INCREF(self.self);
   return true;
 }
 
@@ -324,12 +325,18 @@ int traverse(PyObject* object, visitproc visit, void* arg) {
   Py_VISIT(self.logger.get());
   Py_VISIT(self.access.get());
   Py_VISIT(self.on_change.get());
+  if (self.nested != nullptr) {
+    if (int stop = self.nested->traverse(visit, arg); stop != 0) return stop;
+  }
   return self.application == nullptr ? 0 : self.application->traverse(visit, arg);
 }
 
 int clear(PyObject* object) {
   self_of(object).on_change.reset();
-  if (self_of(object).application != nullptr) self_of(object).application->let_go();
+  if (Application* application = self_of(object).application.get()) {
+    application->let_go();
+    application->release_runs();
+  }
   return 0;
 }
 
@@ -338,7 +345,9 @@ void deallocate(PyObject* object) {
   PyObject_GC_UnTrack(object);
   {
     ErrorKept kept;
-    self_of(object).close();
+    NativeServer& self = self_of(object);
+    self.close();
+    if (self.scheduler != nullptr && !self.scheduler->closed()) self.scheduler->remove_close_hook(&self);
     self_of(object).~NativeServer();
   }
   type->tp_free(object);

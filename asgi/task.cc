@@ -43,6 +43,11 @@ void Runs::release() {
   }
 }
 
+int Runs::traverse(visitproc visit, void* arg) const {
+  for (Run* run = first_; run != nullptr; run = run->next) Py_VISIT(run->task.get());
+  return 0;
+}
+
 Ref Runs::tasks() const {
   Ref list = Ref::steal(PyList_New(0));
   for (Run* run = first_; list && run != nullptr; run = run->next) {
@@ -198,7 +203,7 @@ int traverse(PyObject* object, visitproc visit, void* arg) {
   for (Ref* ref : {&self.app, &self.scope, &self.receive, &self.send, &self.coroutine, &self.owner_object}) {
     Py_VISIT(ref->get());
   }
-  // Not the task: the list of runs holds it on purpose until the run has ended.
+  // Not the task: the list of runs holds that, and shows it to the collector.
   return 0;
 }
 

@@ -25,6 +25,7 @@ class Runs {
   ~Runs() { release(); }
   // Lets go of the tasks: their loop has closed, and nobody will step them again.
   void release();
+  int traverse(visitproc visit, void* arg) const;
   Ref tasks() const;  // a new list of asyncio.Task; null with an error set
   bool empty() const { return first_ == nullptr; }
 

@@ -5,6 +5,7 @@ answered, has returned or has raised; neither raises what the application raised
 """
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,8 @@ class Lifespan:
         """Cancels an application that is not wanted any more; ``startup`` then returns without a word."""
         if self._task is not None and not self._task.done():
             self._cancelled = True
-            self._task.cancel()
+            with contextlib.suppress(RuntimeError):  # the loop has been closed
+                self._task.cancel()
 
     async def _main(self) -> None:
         scope = {

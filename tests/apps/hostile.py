@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import enum
+import threading
 from typing import Any
 
 from apps.registry import Receive, Scope, Send
@@ -82,6 +84,50 @@ async def answers_another(receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"other"})
 
 
+async def drops_a_header(receive: Receive, send: Send) -> None:
+    """A header's value that empties its pair while it is copied (PEP 688, from Python 3.12)."""
+
+    class Evil(bytearray):
+        def __buffer__(self, flags: int) -> memoryview:
+            pair.clear()
+            return memoryview(b"x-evil")
+
+    pair: list[Any] = [Evil(b"x-evil"), b"A" * 40]
+    await send({**START, "headers": [pair]})
+    await send({"type": "http.response.body", "body": b"dropped"})
+
+
+async def names_types_by_enum(receive: Receive, send: Send) -> None:
+    """Message types that are of a subclass of str."""
+
+    class Type(str, enum.Enum):
+        START = "http.response.start"
+        BODY = "http.response.body"
+
+    await send({**START, "type": Type.START})
+    await send({"type": Type.BODY, "body": b"named"})
+
+
+async def answers_from_a_thread(receive: Receive, send: Send) -> None:
+    """Steps send() where no loop runs, which ASGI does not foresee, and says nothing to the loop."""
+
+    def answer() -> None:
+        for message in (START, {"type": "http.response.body", "body": b"threaded"}):
+            try:
+                send(message).send(None)
+            except StopIteration:
+                pass
+
+    await receive()
+    threading.Timer(0.05, answer).start()
+    await receive()
+
+
+async def endless_without_a_body(receive: Receive, send: Send) -> None:
+    """For HEAD: nothing of this is ever sent."""
+    await endless(receive, send)
+
+
 async def gives_up(receive: Receive, send: Send) -> None:
     """Long polling whose client has left."""
     while (await receive())["type"] != "http.disconnect":
@@ -97,6 +143,10 @@ PATHS = {
         endless,
         keeps_send,
         answers_another,
+        answers_from_a_thread,
+        drops_a_header,
+        endless_without_a_body,
+        names_types_by_enum,
         gives_up,
     )
 }

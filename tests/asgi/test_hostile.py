@@ -62,6 +62,29 @@ def test_S6_endless_stream_to_a_client_that_leaves_does_not_hold_the_loop(hostil
         assert still_serves(hostile)
 
 
+def test_S6_head_of_an_endless_stream_does_not_hold_the_loop(hostile):
+    with hostile.connect() as connection:
+        connection.request("HEAD", "/endless_without_a_body")
+        assert still_serves(hostile)
+    assert still_serves(hostile)
+
+
+def test_H73_header_that_is_gone_when_it_has_been_read(hostile):
+    with hostile.connect() as connection:
+        assert connection.get("/drops_a_header").status == 200
+    assert still_serves(hostile)
+
+
+def test_H70_type_of_a_subclass_of_str(hostile):
+    with hostile.connect() as connection:
+        assert connection.get("/names_types_by_enum").body == b"named"
+
+
+def test_answer_from_a_thread_is_not_kept_back(hostile):
+    with hostile.connect() as connection:
+        assert connection.get("/answers_from_a_thread").body == b"threaded"
+
+
 def test_H111_application_that_gives_up_on_disconnect_is_not_answered_for(hostile):
     with hostile.connect() as connection:
         connection.request("GET", "/gives_up")

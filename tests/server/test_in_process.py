@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import threading
 
 import pytest
 from support.wire import LAST_CHUNK, Truncated, chunk, request_bytes
+
+import fasterapi
+from fasterapi import _native
+from fasterapi.loop import new_event_loop
 
 MB = 1 << 20
 
@@ -44,6 +50,43 @@ def only_http(function):
             await function(scope, receive, send)
 
     return app
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("how", ["abandoned", "cancelled", "forced"])
+def test_nothing_lives_when_the_loop_is_closed_under_requests(how):
+    """Nobody cancels their tasks, as asyncio.run() would."""
+
+    @only_http
+    async def hangs(scope, receive, send):
+        await receive()
+        await asyncio.Event().wait()
+
+    async def main():
+        server = fasterapi.Server(fasterapi.Config(hangs, port=0, log_config=None, access_log=False))
+        serving = asyncio.ensure_future(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.001)
+        client = socket.create_connection(server.servers[0].sockets[0].getsockname())
+        client.sendall(request_bytes("GET", "/"))
+        while not server.server_state.total_requests:
+            await asyncio.sleep(0.001)
+        if how == "cancelled":
+            serving.cancel()
+        if how == "forced":
+            server.force_exit = server.should_exit = True
+        if how != "abandoned":
+            await asyncio.wait([serving], timeout=10)
+        return client
+
+    loop = new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)  # "Task was destroyed but it is pending!"
+    client = loop.run_until_complete(main())
+    loop.close()
+    client.close()
+    del loop
+    gc.collect()
+    assert _native.live_objects() == {}
 
 
 def greets(connection):
