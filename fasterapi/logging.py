@@ -11,6 +11,7 @@ import json
 import logging
 import logging.config
 import os
+import select
 import sys
 from collections.abc import Callable
 from configparser import RawConfigParser
@@ -48,7 +49,11 @@ LOGGING_CONFIG: dict[str, Any] = {
         },
     },
     "handlers": {
-        "default": {"formatter": "default", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"},
+        "default": {
+            "formatter": "default",
+            "class": "fasterapi.logging.ImpatientHandler",
+            "stream": "ext://sys.stderr",
+        },
         "access": {"formatter": "access", "class": "logging.StreamHandler", "stream": "ext://sys.stdout"},
     },
     "loggers": {
@@ -139,6 +144,69 @@ class AccessFormatter(ColourizedFormatter):
             record.request_line = click.style(request_line, bold=True) if self.use_colors else request_line
             record.status_code = self.get_status_code(int(str(status_code)))
         return super().formatMessage(record)
+
+
+class ImpatientHandler(logging.StreamHandler[Any]):
+    """``logging.StreamHandler`` that does not wait for whoever should read the log, but for a moment.
+
+    A log that nobody reads fills its pipe; the next record would stop the event loop, and with it the
+    server. Records that are not taken within ``PATIENCE`` seconds are dropped; once one is taken again, a
+    line says how many were.
+    """
+
+    PATIENCE: ClassVar[float] = 0.1
+    _PIECE: ClassVar[int] = 4096  # what a pipe that is ready takes without waiting: PIPE_BUF
+
+    _patience = PATIENCE
+    _dropped = 0
+    _broken_off = False  # in the middle of a record
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fd = _descriptor(self.stream)
+        if fd is None:
+            super().emit(record)
+            return
+        try:
+            text = self.format(record) + self.terminator
+            if self._dropped:
+                start = self.terminator if self._broken_off else ""
+                text = f"{start}({self._dropped} log records were not read in time){self.terminator}{text}"
+            data = text.encode(self.stream.encoding or "utf-8", "backslashreplace")
+        except Exception:
+            self.handleError(record)
+            return
+        left = self._write(fd, data)
+        if not left:
+            self._dropped, self._patience, self._broken_off = 0, self.PATIENCE, False
+        else:
+            # Nobody waits twice for a reader who does not read.
+            self._dropped, self._patience = self._dropped + 1, 0.0
+            self._broken_off |= left < len(data)
+
+    def _write(self, fd: int, data: bytes) -> int:
+        """The number of bytes that were not taken."""
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        view = memoryview(data)
+        try:
+            while view:
+                ready = poll.poll(self._patience * 1000)
+                if not ready or not ready[0][1] & select.POLLOUT:
+                    break
+                view = view[os.write(fd, view[: self._PIECE]) :]
+        except OSError:  # the disk is full, the reader has gone
+            pass
+        return len(view)
+
+
+def _descriptor(stream: Any) -> int | None:
+    """The file descriptor of one of Python's own text streams."""
+    if type(stream) is not io.TextIOWrapper:
+        return None
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None
 
 
 LogConfig = dict[str, Any] | str | os.PathLike[str] | RawConfigParser | IO[Any] | None
@@ -242,11 +310,7 @@ def _plain_stdout(logger: logging.Logger) -> int | None:
     if type(formatter) is not AccessFormatter or formatter.use_colors or formatter._fmt != ACCESS_FORMAT:
         return None
     stream = handler.stream
-    if stream is not sys.stdout or type(stream) is not io.TextIOWrapper:
-        return None
-    try:
-        fd = stream.fileno()
-    except (OSError, ValueError):
+    if stream is not sys.stdout or (fd := _descriptor(stream)) is None:
         return None
     # The handler that is passed over flushed the stream after each line, and so what the
     # application prints. Without this a print() into a pipe would wait for a full buffer.

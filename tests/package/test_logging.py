@@ -6,6 +6,10 @@ import contextlib
 import copy
 import logging
 import logging.config
+import os
+import re
+import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +19,13 @@ import pytest
 from commandline import Process, get
 
 from fasterapi.config import LOGGING_CONFIG
-from fasterapi.logging import AccessFormatter, ColourizedFormatter, DefaultFormatter, access_sink
+from fasterapi.logging import (
+    AccessFormatter,
+    ColourizedFormatter,
+    DefaultFormatter,
+    ImpatientHandler,
+    access_sink,
+)
 
 Start = Callable[..., Process]
 
@@ -265,3 +275,75 @@ def test_trace_shows_messages_without_their_bodies(start: Start) -> None:
     assert any("ASGI [1] Started scope={'type': 'lifespan'" in line for line in trace)
     assert any("ASGI [2] Send {'type': 'http.response.body', 'body': '<5 bytes>'}" in line for line in trace)
     assert trace[-1].endswith("ASGI [1] Completed")
+
+
+# --- A log that nobody reads ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def unread() -> Iterator[tuple[ImpatientHandler, int]]:
+    """A handler on a pipe, and the pipe's end to read."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with open(writer, "w", encoding="utf-8") as stream:
+        handler = ImpatientHandler(stream)
+        handler.PATIENCE = handler._patience = 0.001  # type: ignore[misc]
+        yield handler, reader
+    os.close(reader)
+
+
+def test_records_that_are_read_are_whole(unread: tuple[ImpatientHandler, int]) -> None:
+    handler, reader = unread
+    handler.emit(record(logging.INFO, "one \N{SNOWMAN}"))
+    handler.emit(record(logging.INFO, "x" * 20_000))
+    assert os.read(reader, 100_000).decode() == "one \N{SNOWMAN}\n" + "x" * 20_000 + "\n"
+
+
+def test_records_that_are_not_read_are_dropped_and_counted(unread: tuple[ImpatientHandler, int]) -> None:
+    handler, reader = unread
+    for number in range(3000):
+        handler.emit(record(logging.INFO, f"{number} " + "x" * 95))
+    kept = os.read(reader, 1_000_000).decode()
+    assert kept.endswith("\n")
+    handler.emit(record(logging.INFO, "read again"))
+    handler.emit(record(logging.INFO, "and again"))
+    dropped = 3000 - kept.count("\n")
+    assert dropped > 1000
+    assert os.read(reader, 1000).decode().splitlines() == [
+        f"({dropped} log records were not read in time)",
+        "read again",
+        "and again",
+    ]
+
+
+def test_a_record_that_was_broken_off_ends_its_line(unread: tuple[ImpatientHandler, int]) -> None:
+    handler, reader = unread
+    handler.emit(record(logging.INFO, "x" * 1_000_000))
+    assert set(os.read(reader, 1_000_000)) == {ord("x")}
+    handler.emit(record(logging.INFO, "next"))
+    assert os.read(reader, 1000).decode() == "\n(1 log records were not read in time)\nnext\n"
+
+
+def test_S16_log_that_nobody_reads_does_not_stop_the_server(tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text(HELLO, encoding="utf-8")
+    command = [sys.executable, "-m", "fasterapi", "run", "hello:app", "--port", "0", "--no-access-log"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            port = next(int(found[1]) for line in process.stderr if (found := re.search(r":(\d+) \(", line)))
+            for _ in range(1500):  # a line of the log for each
+                with socket.create_connection(("127.0.0.1", port)) as client:
+                    client.sendall(b"G\0\r\n")
+                    assert client.recv(12) == b"HTTP/1.1 400"
+            assert get(port) == (200, b"hello")
+        finally:
+            process.terminate()
+            process.stderr.read()
+
+
+HELLO = """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+"""
