@@ -85,7 +85,8 @@ _version_option = click.option(
 def main() -> None:
     """fasterapi: a native ASGI server.
 
-    `fasterapi TARGET` is short for `fasterapi run TARGET`; `fasterapi run --help` lists the options.
+    `fasterapi TARGET` is short for `fasterapi run TARGET`, and `fasterapi` alone for `fasterapi run`, which
+    serves what it finds here; `fasterapi run --help` lists the options.
     """
 
 
@@ -102,6 +103,8 @@ def run_command(ctx: click.Context, /, target: str | None, app_dir: str, **optio
     api, then any FastAPI or Starlette instance is served. [env var: FASTERAPI_APP]
     """
     config = _make_config(ctx, options)
+    if app_dir and not os.path.isdir(app_dir):
+        raise click.BadParameter(f"There is no directory {app_dir!r}.", ctx, param_hint="--app-dir")
     try:
         location = discover.locate(target, app_dir)
     except discover.NotFound as error:
@@ -122,8 +125,9 @@ def _make_config(ctx: click.Context, options: dict[str, Any]) -> Config:
         return Config("", **options)
     except UnsupportedOption as error:
         flag = next(param.opts[0] for param in ctx.command.params if param.name == error.option)
+        value = "" if isinstance(error.value, (bool, list, tuple)) else f" {error.value}"
         raise click.UsageError(
-            f"{flag} is not available in fasterapi {__version__}: only its default can be given.", ctx
+            f"{flag}{value} is not available in fasterapi {__version__}: only {error.available}.", ctx
         ) from None
     except ValueError as error:
         raise click.UsageError(str(error), ctx) from None

@@ -48,15 +48,16 @@ logger = logging.getLogger("fasterapi.error")
 
 
 class UnsupportedOption(ValueError):
-    """An option of uvicorn that this version knows by name only."""
+    """An option of uvicorn, or a value of one, that this version knows by name only.
 
-    def __init__(self, option: str, value: object, default: object) -> None:
-        super().__init__(
-            f"{option}={value!r} is not available in fasterapi {__version__}: only its default {default!r} is"
-        )
+    ``available`` says what can be given instead.
+    """
+
+    def __init__(self, option: str, value: object, available: str) -> None:
+        super().__init__(f"{option}={value!r} is not available in fasterapi {__version__}: only {available}")
         self.option = option
         self.value = value
-        self.default = default
+        self.available = available
 
 
 @dataclass(eq=False, repr=False)
@@ -147,9 +148,9 @@ class Config:
                 if option.name == "workers" and value == 1:
                     continue
                 if value != option.default and not (option.default is None and value in ([], ())):
-                    raise UnsupportedOption(option.name, value, option.default)
+                    raise UnsupportedOption(option.name, value, f"its default, {option.default!r}")
         if self.interface == "wsgi":
-            raise UnsupportedOption("interface", self.interface, "auto")
+            raise UnsupportedOption("interface", self.interface, "auto, asgi3 and asgi2")
 
     def _check_values(self) -> None:
         _require_choice("lifespan", self.lifespan, ("auto", "on", "off"))
@@ -160,6 +161,9 @@ class Config:
             self.root_path.encode()
         except UnicodeEncodeError:
             raise ValueError("root_path must be valid UTF-8") from None
+        for name in ("port", "backlog", "timeout_keep_alive"):
+            if not isinstance(value := getattr(self, name), int):
+                raise ValueError(f"{name} must be an integer, not {value!r}")
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must lie between 0 and 65535, not {self.port}")
         if self.backlog < 1:

@@ -90,7 +90,10 @@ def serve_until_signal(config: Config) -> Server:
         config.load_app()
         server.run()
     except KeyboardInterrupt:
-        return server
+        # A key press, unless the application has raised it by itself.
+        if server.interrupted or server.started or not getattr(server, "lifespan", None):
+            return server
+        logger.error("Application raised KeyboardInterrupt in its start-up. Exiting.")
     except NotALoop as error:
         logger.error("Error loading event loop. %s", error)
     if not server.started:

@@ -232,6 +232,8 @@ def configure(log_config: LogConfig, use_colors: bool | None) -> LogConfig:
     except Exception as error:
         # configparser's and yaml's messages run over several lines, KeyError's is a bare name.
         reason = " ".join(str(error).split())
+        if isinstance(error, ModuleNotFoundError) and error.name == "yaml":
+            reason += " (pip install pyyaml)"
         cause = f" ({error.__cause__})" if error.__cause__ else ""
         raise ValueError(f"log config {log_config!r}: {type(error).__name__}: {reason}{cause}") from error
     return log_config

@@ -33,6 +33,8 @@ QUIET_SHUTDOWN = 0.1
 """Seconds in which connections may close before the log says that we wait for them."""
 CANCEL_LIMIT = 1.0
 """Seconds for cancelled requests to clean up before the application's own shutdown begins."""
+LEAST_SHUTDOWN = 1.0
+"""Seconds that the application's shutdown has at least, however short the requests' time is."""
 ECHO = 1.0
 """Seconds after the first signal in which a SIGTERM is no second one."""
 TICK = 0.1
@@ -94,8 +96,13 @@ class Server:
         self._raises_captured = True
         self._native: NativeServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[object] | None = None
+        self._own_tasks: set[asyncio.Task[Any] | None] = set()
         self._changed: asyncio.Event
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal has come."""
+        return self._first_signal_at < math.inf
 
     @property
     def should_exit(self) -> bool:
@@ -146,7 +153,7 @@ class Server:
 
     async def _serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
+        self._own_tasks = {None, asyncio.current_task()}
         self._changed = asyncio.Event()
         self.started = False
         if not self.config.loaded:
@@ -215,6 +222,7 @@ class Server:
         assert self._loop is not None
         startup = self._loop.create_task(self.lifespan.startup())
         startup.add_done_callback(lambda _: self._changed.set())
+        self._own_tasks.add(startup)
         await self._until(lambda: startup.done() or bool(self._captured_signals) or self.force_exit)
         interrupted = not startup.done()
         if interrupted:
@@ -234,7 +242,10 @@ class Server:
         assert self._loop is not None
         shutdown = self._loop.create_task(self.lifespan.shutdown())
         shutdown.add_done_callback(lambda _: self._changed.set())
+        self._own_tasks.add(shutdown)
         limit = self.config.timeout_graceful_shutdown
+        if limit is not None:
+            limit = max(limit, LEAST_SHUTDOWN)
         if not await self._until(lambda: shutdown.done() or self.force_exit, limit):
             logger.error("Application shutdown cancelled, timeout graceful shutdown exceeded")
             self.gave_up = True
@@ -359,7 +370,7 @@ class Server:
             return
         self.force_exit = True
         # Code of the application that blocks the loop would never let us look at force_exit.
-        if self._loop is not None and asyncio.current_task(self._loop) not in (None, self._task):
+        if self._loop is not None and asyncio.current_task(self._loop) not in self._own_tasks:
             raise KeyboardInterrupt
 
     def _wake(self) -> None:
@@ -394,7 +405,7 @@ class Server:
             self._native.close()
             self._native = None
         self._loop = None
-        self._task = None
+        self._own_tasks.clear()
 
 
 def _log_process(message: str) -> None:

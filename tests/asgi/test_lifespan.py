@@ -258,6 +258,13 @@ def test_L03_inherited_socket_is_not_served_before_startup_complete(serve):
         assert server.probe.order()[:3] == ["startup", "startup-complete", "request"]
 
 
+def test_L06_shutdown_is_sent_also_without_a_grace_period(serve):
+    server = serve("apps.lifespans:plain", "--timeout-graceful-shutdown", "0")
+    assert server.terminate() in CLEAN
+    assert server.probe.order() == ["scope", "startup", "startup-complete", "shutdown"]
+    assert "Application shutdown complete." in server.stderr
+
+
 def test_L06_shutdown_that_hangs_is_bounded_by_the_grace_period(serve):
     server = serve("apps.lifespans:hangs_at_shutdown", "--timeout-graceful-shutdown", "1")
     server.signal(signal.SIGTERM)

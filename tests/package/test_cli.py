@@ -57,18 +57,30 @@ NOT_DEFAULT = {
 }
 
 
-@pytest.mark.parametrize("name", UNSUPPORTED)
+@pytest.mark.parametrize("name", [name for name in UNSUPPORTED if name in ours])
 def test_an_option_that_does_nothing_is_refused_by_name(name: str, start: Start) -> None:
-    if name not in ours:
-        pytest.skip("not an option of the command line")
     option = ours[name]
     flag = option.secondary_opts[0] if option.secondary_opts else option.opts[0]
     values = [] if option.is_flag else [NOT_DEFAULT.get(name) or "77"]
     process = start("hello:app", flag, *values)
     assert process.wait() == 2
+    [line] = process.err
+    assert line.startswith(f"Error: {option.opts[0]}")
+    assert " is not available in fasterapi 0.1.0: only its default, " in line
+
+
+def test_wsgi_is_refused_by_name(start: Start) -> None:
+    process = start("hello:app", "--interface", "wsgi")
+    assert process.wait() == 2
     assert process.err == [
-        f"Error: {option.opts[0]} is not available in fasterapi 0.1.0: only its default can be given."
+        "Error: --interface wsgi is not available in fasterapi 0.1.0: only auto, asgi3 and asgi2."
     ]
+
+
+def test_a_directory_that_is_not_there(start: Start) -> None:
+    process = start("hello:app", "--app-dir", "nowhere")
+    assert process.wait() == 2
+    assert process.err == ["Error: Invalid value for --app-dir: There is no directory 'nowhere'."]
 
 
 def test_defaults_of_such_options_may_be_given(start: Start) -> None:

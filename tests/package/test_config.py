@@ -7,6 +7,7 @@ import inspect
 import io
 import json
 import logging
+import re
 import socket
 from configparser import RawConfigParser
 from dataclasses import fields
@@ -318,3 +319,16 @@ def test_bind_socket_uds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert bound.family == socket.AF_UNIX
         assert path.stat().st_mode & 0o777 == 0o666
     assert f"FasterAPI running on unix socket {path} (Press CTRL+C to quit)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"port": "8000"}, "port must be an integer, not '8000'"),
+        ({"backlog": 1.5}, "backlog must be an integer, not 1.5"),
+        ({"timeout_keep_alive": None}, "timeout_keep_alive must be an integer, not None"),
+    ],
+)
+def test_values_of_a_wrong_kind_are_named(setting: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Config("hello:app", **setting)  # type: ignore[arg-type]

@@ -116,18 +116,12 @@ def test_thread_fixture(loop: str) -> None:
     assert server.servers[0].sockets == ()
 
 
-def test_should_exit_wakes_the_loop_at_once() -> None:
-    """Ten servers stopped from another thread; with a tick of 0.1 s that took half a second on average."""
-    taken = []
+def test_should_exit_wakes_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that looked for it once in a while would not end in this test's time."""
+    monkeypatch.setattr("fasterapi.server.TICK", 3600.0)
     for _ in range(10):
-        server = Server(Config(app, port=0, lifespan="off"))
-        with in_thread(server):
-            begun = time.monotonic()
-            server.should_exit = True
-            while server._loop is not None:
-                time.sleep(0.0005)
-            taken.append(time.monotonic() - begun)
-    assert sorted(taken)[5] < 0.04, taken
+        with in_thread(Server(Config(app, port=0, lifespan="off"))):
+            pass
 
 
 def test_the_port_is_free_afterwards() -> None:

@@ -324,7 +324,8 @@ async def app(scope, receive, send):
         print("cleaned up", flush=True)
 """
 AWAITS = HANGS.format(wait="await asyncio.sleep(3600)")
-BLOCKS = HANGS.format(wait="time.sleep(3600)")
+# In naps: a signal that comes right before a long sleep would be handled after it only.
+BLOCKS = HANGS.format(wait="while True: time.sleep(0.02)")
 # Like much clean-up code: what it raises is not what was raised at it.
 TURNS = AWAITS + "        raise ValueError\n"
 REFUSES = """
@@ -490,3 +491,10 @@ def test_run_returns_after_the_interrupt(start: Start) -> None:
     process = start(script=script)
     assert process.stop() == 0
     assert process.out == ["returned"]
+
+
+def test_keyboard_interrupt_of_the_applications_own_is_a_failed_startup(start: Start) -> None:
+    files = {"interrupts.py": "async def app(scope, receive, send):\n    raise KeyboardInterrupt\n"}
+    process = start("interrupts:app", "--port", "0", files=files)
+    assert process.wait(5) == 3
+    assert process.err[-1] == "ERROR:    Application raised KeyboardInterrupt in its start-up. Exiting."
