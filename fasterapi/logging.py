@@ -312,7 +312,9 @@ def _plain_stdout(logger: logging.Logger) -> int | None:
     if type(formatter) is not AccessFormatter or formatter.use_colors or formatter._fmt != ACCESS_FORMAT:
         return None
     stream = handler.stream
-    if stream is not sys.stdout or (fd := _descriptor(stream)) is None:
+    if stream is not sys.stdout or not isinstance(stream, io.TextIOWrapper):
+        return None
+    if (fd := _descriptor(stream)) is None:
         return None
     # The handler that is passed over flushed the stream after each line, and so what the
     # application prints. Without this a print() into a pipe would wait for a full buffer.

@@ -96,7 +96,7 @@ class Server:
         self._raises_captured = True
         self._native: NativeServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._own_tasks: set[asyncio.Task[Any] | None] = set()
+        self._own_tasks: set[asyncio.Task[None] | None] = set()
         self._changed: asyncio.Event
 
     @property
@@ -243,9 +243,8 @@ class Server:
         shutdown = self._loop.create_task(self.lifespan.shutdown())
         shutdown.add_done_callback(lambda _: self._changed.set())
         self._own_tasks.add(shutdown)
-        limit = self.config.timeout_graceful_shutdown
-        if limit is not None:
-            limit = max(limit, LEAST_SHUTDOWN)
+        given = self.config.timeout_graceful_shutdown
+        limit = None if given is None else max(given, LEAST_SHUTDOWN)
         if not await self._until(lambda: shutdown.done() or self.force_exit, limit):
             logger.error("Application shutdown cancelled, timeout graceful shutdown exceeded")
             self.gave_up = True
