@@ -30,7 +30,7 @@ struct Settings {
   // Queued response bytes above which `await send()` waits, and below which it goes on.
   std::size_t write_high_water = 64 * 1024;
   std::size_t write_low_water = 16 * 1024;
-  // Body bytes of at least this size are given to writev() in place; below it a copy is cheaper
+  // Body bytes of at least this size are given to sendmsg() in place; below it a copy is cheaper
   // than keeping the application's object alive and adding an iovec.
   std::size_t zero_copy_threshold = 16 * 1024;
   // Rest of a request body that nobody read, swallowed so that the client sees the answer

@@ -137,7 +137,7 @@ TEST_F(TcpStreamTest, WritesWhatTheKernelTakesAtOnce) {
   EXPECT_EQ(sink.drains, 0);
 }
 
-// More slices than one writev takes, more bytes than the kernel does.
+// More slices than one sendmsg takes, more bytes than the kernel does.
 TEST_F(TcpStreamTest, WritesALotInOrderAndReleasesEachSliceOnce) {
   auto peer = connect();
   std::vector<std::unique_ptr<Owner>> owners;
