@@ -75,7 +75,12 @@ void Poller::dispatch() {
     const epoll_event& event = events_[static_cast<std::size_t>(i)];
     auto fd = static_cast<int>(event.data.u64 & 0xffffffff);
     Watch* watch = entries_[static_cast<std::size_t>(fd)].watch;
-    if (watch == nullptr || key(fd) != event.data.u64) continue;  // stopped meanwhile
+    if (watch == nullptr) {
+      // Stopped meanwhile; or before, in a process that was forked since: then it would come for ever.
+      epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+      continue;
+    }
+    if (key(fd) != event.data.u64) continue;  // of who had the number before
     watch->on_ready_(watch->self_, (event.events & ~EPOLLOUT) != 0, (event.events & ~EPOLLIN) != 0);
   }
 }
@@ -85,7 +90,8 @@ std::uint64_t Poller::key(int fd) const {
   return std::uint64_t{entries_[index].generation} << 32 | index;
 }
 
-// A forked child shares the epoll itself: what it lets go of, its parent goes on to watch.
+// A forked child shares the epoll itself: what it lets go of, its parent goes on to watch. If it is
+// the child that runs the loop, dispatch() makes up for this.
 int Poller::remove(int fd) {
   if (getpid() != process_) return 0;
   return epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr) == 0 ? 0 : errno;

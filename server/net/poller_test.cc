@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -180,6 +181,24 @@ TEST_F(PollerTest, AForkedChildTakesNothingFromItsParent) {
   pipe.fill();
   turn();
   EXPECT_EQ(recorder.reads, 1);
+}
+
+TEST_F(PollerTest, AForkedChildThatRunsTheLoopIsNotToldForEver) {
+  Pipe pipe;
+  Recorder recorder(poller);
+  EXPECT_EQ(recorder.watch->set(pipe.read_end(), true, false), 0);
+  pipe.fill();
+  pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    recorder.watch.reset();
+    turn();
+    pollfd ready{poller.fd(), POLLIN, 0};
+    _exit(poll(&ready, 1, 0));
+  }
+  int status = 1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 // Whoever waited longest is served first when more are ready than one batch takes.
