@@ -51,12 +51,12 @@ class Ref {
 
 // A raised exception taken as a value, with its traceback. Null when none was set.
 inline Ref take_error() {
+  if (PyErr_Occurred() == nullptr) return Ref();
 #if PY_VERSION_HEX >= 0x030C0000
   return Ref::steal(PyErr_GetRaisedException());
 #else
   PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
   PyErr_Fetch(&type, &value, &traceback);
-  if (type == nullptr) return Ref();
   PyErr_NormalizeException(&type, &value, &traceback);
   if (traceback != nullptr) PyException_SetTraceback(value, traceback);
   Py_XDECREF(type);
