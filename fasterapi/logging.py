@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from configparser import RawConfigParser
 from http import HTTPStatus
-from typing import IO, Any, ClassVar, Literal
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal
 
 import click
 
@@ -146,7 +146,13 @@ class AccessFormatter(ColourizedFormatter):
         return super().formatMessage(record)
 
 
-class ImpatientHandler(logging.StreamHandler[Any]):
+if TYPE_CHECKING:
+    TextHandler = logging.StreamHandler[Any]
+else:
+    TextHandler = logging.StreamHandler  # generic since Python 3.11 only
+
+
+class ImpatientHandler(TextHandler):
     """``logging.StreamHandler`` that does not wait for whoever should read the log, but for a moment.
 
     A log that nobody reads fills its pipe; the next record would stop the event loop, and with it the

@@ -328,7 +328,6 @@ def test_S16_log_that_nobody_reads_does_not_stop_the_server(tmp_path: Path) -> N
     (tmp_path / "hello.py").write_text(HELLO, encoding="utf-8")
     command = [sys.executable, "-m", "fasterapi", "run", "hello:app", "--port", "0", "--no-access-log"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
         try:
             port = next(int(found[1]) for line in process.stderr if (found := re.search(r":(\d+) \(", line)))
             for _ in range(1500):  # a line of the log for each
