@@ -64,7 +64,12 @@ void Scheduler::close() {
   release_all(foreign_);
   for (Handle* handle : timers_) handle->scheduler = nullptr;
   release_all(timers_);
-  for (auto& hook : std::exchange(close_hooks_, {})) hook.run(hook.self);
+  // One by one: what a hook lets go of may take its own hook back.
+  while (!close_hooks_.empty()) {
+    const CloseHook hook = close_hooks_.front();
+    close_hooks_.erase(close_hooks_.begin());
+    hook.run(hook.self);
+  }
   auto watchers = std::exchange(watchers_, {});
   watchers.clear();
   wake_.reset();

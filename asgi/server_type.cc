@@ -347,8 +347,8 @@ void deallocate(PyObject* object) {
     ErrorKept kept;
     NativeServer& self = self_of(object);
     self.close();
-    if (self.scheduler != nullptr && !self.scheduler->closed()) self.scheduler->remove_close_hook(&self);
-    self_of(object).~NativeServer();
+    if (self.scheduler != nullptr) self.scheduler->remove_close_hook(&self);
+    self.~NativeServer();
   }
   type->tp_free(object);
   Py_DECREF(type);

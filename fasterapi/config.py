@@ -161,9 +161,11 @@ class Config:
             self.root_path.encode()
         except UnicodeEncodeError:
             raise ValueError("root_path must be valid UTF-8") from None
-        for name in ("port", "backlog", "timeout_keep_alive"):
+        for name in ("port", "backlog"):
             if not isinstance(value := getattr(self, name), int):
                 raise ValueError(f"{name} must be an integer, not {value!r}")
+        if not isinstance(self.timeout_keep_alive, (int, float)):
+            raise ValueError(f"timeout_keep_alive must be a number, not {self.timeout_keep_alive!r}")
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must lie between 0 and 65535, not {self.port}")
         if self.backlog < 1:

@@ -326,9 +326,14 @@ def test_bind_socket_uds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     [
         ({"port": "8000"}, "port must be an integer, not '8000'"),
         ({"backlog": 1.5}, "backlog must be an integer, not 1.5"),
-        ({"timeout_keep_alive": None}, "timeout_keep_alive must be an integer, not None"),
+        ({"timeout_keep_alive": None}, "timeout_keep_alive must be a number, not None"),
     ],
 )
 def test_values_of_a_wrong_kind_are_named(setting: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         Config("hello:app", **setting)  # type: ignore[arg-type]
+
+
+def test_a_timeout_may_be_a_part_of_a_second() -> None:
+    """Not by its type, but uvicorn takes it."""
+    assert Config("hello:app", timeout_keep_alive=0.5).timeout_keep_alive == 0.5  # type: ignore[arg-type]

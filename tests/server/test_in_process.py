@@ -81,12 +81,17 @@ def test_nothing_lives_when_the_loop_is_closed_under_requests(how):
             await asyncio.wait([serving], timeout=10)
         return client
 
-    loop = new_event_loop()
-    loop.set_exception_handler(lambda loop, context: None)  # "Task was destroyed but it is pending!"
-    client = loop.run_until_complete(main())
-    loop.close()
-    client.close()
-    del loop
+    def run_and_close():
+        loop = new_event_loop()
+        loop.set_exception_handler(lambda loop, context: None)  # "Task was destroyed but it is pending!"
+        client = loop.run_until_complete(main())
+        loop.close()
+        client.close()
+
+    # Not in the main thread, whose signals a serve() that never ends would keep.
+    thread = threading.Thread(target=run_and_close)
+    thread.start()
+    thread.join()
     gc.collect()
     assert _native.live_objects() == {}
 
