@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "server/base/bytes.h"
+
 namespace fasterapi::asgi {
 
 namespace {
@@ -20,8 +22,7 @@ constexpr Duration kDurations[] = {{"keep_alive_timeout", &base::Settings::keep_
                                    {"head_timeout", &base::Settings::head_timeout},
                                    {"body_timeout", &base::Settings::body_timeout},
                                    {"write_timeout", &base::Settings::write_timeout}};
-constexpr Switch kSwitches[] = {{"server_header", &base::Settings::server_header},
-                                {"date_header", &base::Settings::date_header}};
+constexpr Switch kSwitches[] = {{"date_header", &base::Settings::date_header}};
 constexpr double kMaxSeconds = 86400.0 * 366;
 
 bool read_seconds(const char* name, PyObject* value, base::Milliseconds& duration) {
@@ -32,6 +33,40 @@ bool read_seconds(const char* name, PyObject* value, base::Milliseconds& duratio
     return false;
   }
   duration = base::Milliseconds(std::llround(seconds * 1000));
+  return true;
+}
+
+bool read_header(PyObject* pair, base::Settings& settings) {
+  const char *name_data = nullptr, *value_data = nullptr;
+  Py_ssize_t name_size = 0, value_size = 0;
+  if (!PyTuple_Check(pair)) {
+    PyErr_SetString(PyExc_TypeError, "headers must hold pairs of bytes");
+    return false;
+  }
+  if (!PyArg_ParseTuple(pair, "y#y#", &name_data, &name_size, &value_data, &value_size)) return false;
+  std::string_view name(name_data, static_cast<std::size_t>(name_size));
+  std::string_view value(value_data, static_cast<std::size_t>(value_size));
+  if (!base::is_token(name) || !base::is_field_value(value)) {
+    PyErr_Format(PyExc_ValueError, "headers must not hold %R", pair);
+    return false;
+  }
+  if (name == "server") {
+    settings.server = value;
+  } else if (name == "date") {
+    settings.date = value;
+  } else {
+    settings.extra_headers.append(name).append(": ").append(value).append("\r\n");
+  }
+  return true;
+}
+
+bool read_headers(PyObject* value, base::Settings& settings) {
+  Ref pairs = Ref::steal(PySequence_Fast(value, "headers must be a sequence"));
+  if (!pairs) return false;
+  settings.server.clear();
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(pairs.get()); ++i) {
+    if (!read_header(PySequence_Fast_GET_ITEM(pairs.get(), i), settings)) return false;
+  }
   return true;
 }
 
@@ -46,6 +81,7 @@ bool read_one(const char* name, PyObject* value, base::Settings& settings) {
     if (truth >= 0) settings.*flag.member = truth == 1;
     return truth >= 0;
   }
+  if (key == "headers") return read_headers(value, settings);
   PyErr_Format(PyExc_TypeError, "unknown setting '%s'", name);
   return false;
 }

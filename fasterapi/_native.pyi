@@ -32,8 +32,9 @@ class Settings(TypedDict, total=False):
     head_timeout: float
     body_timeout: float
     write_timeout: float
-    server_header: bool
     date_header: bool
+    headers: list[tuple[bytes, bytes]]
+    """On every response, names in lower case. ``date`` and ``server`` are left out where the application sets them."""
 
 AccessCallback = Callable[[str, str, str, str, int], object]
 """Called with (client address "host:port" or "", method, path with query, HTTP version, status)."""

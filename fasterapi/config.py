@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from fasterapi import binding, importer
+from fasterapi import binding, importer, response_headers
 from fasterapi.application import adapt
 from fasterapi.lifespan import Lifespan, NoLifespan
 from fasterapi.logging import LOG_LEVELS, LOGGING_CONFIG, TRACE_LOG_LEVEL, LogConfig, style_address
@@ -40,7 +40,7 @@ UNSUPPORTED = (
     *("ws_per_message_deflate", "env_file", "reload", "reload_dirs", "reload_delay", "reload_includes"),
     *("reload_excludes", "workers", "proxy_headers", "forwarded_allow_ips", "limit_concurrency"),
     *("timeout_worker_healthcheck", "ssl_keyfile", "ssl_certfile", "ssl_keyfile_password", "ssl_version"),
-    *("ssl_cert_reqs", "ssl_ca_certs", "ssl_ciphers", "ssl_context_factory", "headers"),
+    *("ssl_cert_reqs", "ssl_ca_certs", "ssl_ciphers", "ssl_context_factory"),
     *("h11_max_incomplete_event_size",),
 )
 
@@ -153,6 +153,7 @@ class Config:
             raise UnsupportedOption("interface", self.interface, "auto, asgi3 and asgi2")
 
     def _check_values(self) -> None:
+        self._encode_headers()
         _require_choice("lifespan", self.lifespan, ("auto", "on", "off"))
         _require_choice("interface", self.interface, ("auto", "asgi3", "asgi2"))
         if isinstance(self.log_level, str):
@@ -213,6 +214,9 @@ class Config:
             access.handlers = []
             access.propagate = False
 
+    def _encode_headers(self) -> list[tuple[bytes, bytes]]:
+        return response_headers.encode(self.headers or (), server_header=self.server_header)
+
     def load_app(self) -> Any:
         """Imports the application. One that cannot be imported is logged, and ends the process with 3."""
         return importer.load_application(self.app, factory=self.factory)
@@ -227,7 +231,7 @@ class Config:
         importer.refuse_uncallable(app, self.app)
         self.loaded_app, self.interface = adapt(app, self.interface)
         self.lifespan_class = NoLifespan if self.lifespan == "off" else Lifespan
-        self.encoded_headers = [(b"server", b"fasterapi")] if self.server_header else []
+        self.encoded_headers = self._encode_headers()
         self.loaded = True
 
     def get_loop_factory(self) -> LoopFactory | None:

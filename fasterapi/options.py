@@ -42,6 +42,21 @@ class Loop(TextType):
         return value
 
 
+class HeaderField(TextType):
+    """``NAME:VALUE``, taken apart; what either may hold is checked by ``Config``."""
+
+    name = "text"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "NAME:VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        name, colon, text = value.partition(":")
+        if not colon:
+            self.fail(f"{value!r} is no NAME:VALUE.", param, ctx)
+        return name, text
+
+
 class Integer(click.IntRange):
     """An integer within bounds, called "integer" in messages."""
 
@@ -158,6 +173,11 @@ _SHOWN: tuple[tuple[str, str, Any, str], ...] = (
     ("Logging", "--use-colors/--no-use-colors", bool, "Whether the log is coloured."),
 )
 
+# The same, of what may be given more than once.
+_SHOWN_REPEATED: tuple[tuple[str, str, Any, str], ...] = (
+    ("HTTP", "--header", HeaderField(), "A header for every response."),
+)
+
 # Option, type, whether it may be repeated. Known, so that a uvicorn command line gets a clear answer.
 _HIDDEN: tuple[tuple[str, Any, bool], ...] = (
     ("--reload", bool, False),
@@ -186,7 +206,6 @@ _HIDDEN: tuple[tuple[str, Any, bool], ...] = (
     ("--ssl-cert-reqs", int, False),
     ("--ssl-ca-certs", str, False),
     ("--ssl-ciphers", str, False),
-    ("--header", str, True),
     ("--h11-max-incomplete-event-size", int, False),
 )
 
@@ -216,6 +235,7 @@ def _option(
 def serving_options(command: Command) -> Command:
     """Gives a command every option of this module."""
     options = [_option(*row) for row in _SHOWN]
+    options += [_option(*row, repeated=True) for row in _SHOWN_REPEATED]
     options += [
         _option("", flags, kind, "", repeated=repeated, hidden=True) for flags, kind, repeated in _HIDDEN
     ]

@@ -206,7 +206,7 @@ class Server:
             root_path=config.root_path,
             settings={
                 "keep_alive_timeout": float(config.timeout_keep_alive),
-                "server_header": config.server_header,
+                "headers": config.encoded_headers,
                 "date_header": config.date_header,
             },
         )

@@ -59,8 +59,10 @@ struct Settings {
   std::size_t min_counted_piece = 256;
 
   // --- Response headers ---------------------------------------------------------------------
-  bool server_header = true;
-  bool date_header = true;
+  bool date_header = true;           // the moment of the answer
+  std::string date;                  // a fixed value instead, unless empty
+  std::string server = "fasterapi";  // empty: no such header
+  std::string extra_headers;         // whole lines "name: value\r\n"
 };
 
 }  // namespace fasterapi::base

@@ -401,9 +401,9 @@ void Http1Connection::end() {
 
 http1::DefaultHeaders Http1Connection::default_headers() {
   const base::Settings& settings = server_.settings();
-  return {.date = settings.date_header ? server_.date() : std::string_view(),
-          .server = settings.server_header ? std::string_view("fasterapi") : std::string_view(),
-          .extra = {}};
+  std::string_view date = settings.date;
+  if (date.empty() && settings.date_header) date = server_.date();
+  return {.date = date, .server = settings.server, .extra = settings.extra_headers};
 }
 
 }  // namespace fasterapi::connection

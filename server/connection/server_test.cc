@@ -98,7 +98,7 @@ TEST_F(ServerTest, EndsWithConnectionsInEveryState) {
 
 TEST_F(ServerTest, DefaultHeadersAreTheServersOwn) {
   settings.date_header = true;
-  settings.server_header = true;
+  settings.server = "fasterapi";
   handler.on_request = [](RecordedExchange& exchange) { exchange.answer("x"); };
   FakePeer& peer = connect();
   peer.send(kGet);
@@ -106,6 +106,21 @@ TEST_F(ServerTest, DefaultHeadersAreTheServersOwn) {
   EXPECT_NE(peer.received().find("\r\ndate: "), std::string::npos);
   EXPECT_NE(peer.received().find("\r\nserver: fasterapi\r\n"), std::string::npos);
   EXPECT_EQ(date.size(), 29u);
+}
+
+TEST_F(ServerTest, HeadersForEveryResponse) {
+  settings.date_header = true;
+  settings.date = "a fixed day";
+  settings.server = "other";
+  settings.extra_headers = "x-a: 1\r\nx-a: 2\r\n";
+  handler.on_request = [](RecordedExchange& exchange) { exchange.answer("x"); };
+  FakePeer& peer = connect();
+  peer.send(kGet);
+  const std::string head = "date: a fixed day\r\nserver: other\r\nx-a: 1\r\nx-a: 2\r\n";
+  EXPECT_TRUE(peer.received().starts_with("HTTP/1.1 200 OK\r\n" + head)) << peer.received();
+  FakePeer& bad = connect();
+  bad.send("@\r\n\r\n");
+  EXPECT_TRUE(bad.received().starts_with("HTTP/1.1 400 Bad Request\r\n" + head)) << bad.received();
 }
 
 // --- Over real sockets -----------------------------------------------------------------------

@@ -26,7 +26,7 @@ class ConnectionFixture : public ::testing::Test {
  protected:
   ConnectionFixture() {
     settings.date_header = false;  // so that tests can name every byte of an answer
-    settings.server_header = false;
+    settings.server.clear();
   }
 
   void TearDown() override {

@@ -53,7 +53,6 @@ NOT_DEFAULT = {
     "reload": None,
     "http2": None,
     "ws_per_message_deflate": "false",
-    "headers": "a:b",
 }
 
 
@@ -118,6 +117,13 @@ ERRORS: list[tuple[list[str], int, str]] = [
     (["hello:app", "--loop", "nope:new"], 3, 'Error loading event loop. Could not import module "nope".'),
     (["hello:app", "--loop", "json:new"], 3, 'Error loading event loop. Attribute "new" not found in module'),
     (["hello:app", "--loop", "os:getpid"], 3, "Error loading event loop. The factory returned"),
+    (["hello:app", "--header", "x-a"], 2, "Error: Invalid value for '--header': 'x-a' is no NAME:VALUE."),
+    (["hello:app", "--header", "x a:1"], 2, "Error: header 'x a' has a name that no header may have"),
+    (["hello:app", "--header", ":1"], 2, "Error: header '' has a name that no header may have"),
+    (["hello:app", "--header", "a:1\r\nb:2"], 2, "Error: header 'a' has a value that no header may have"),
+    (["hello:app", "--header", "a:1\n"], 2, "Error: header 'a' has a value that no header may have"),
+    (["hello:app", "--header", "a:\u20ac"], 2, "Error: header 'a': '\u20ac' is not Latin-1"),
+    (["hello:app", "--header", "Content-Length:1"], 2, "Error: header 'Content-Length' is the server's own"),
     (["hello:app", "--root-path", "\udcff"], 2, "root_path must be valid UTF-8"),
     (
         ["odd:number"],

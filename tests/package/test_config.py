@@ -92,6 +92,8 @@ def test_its_default_is_accepted(name: str) -> None:
         ({"backlog": 0}, "backlog must be positive"),
         ({"timeout_keep_alive": -1}, "timeout_keep_alive must not be negative"),
         ({"timeout_graceful_shutdown": -1}, "timeout_graceful_shutdown must not be negative"),
+        ({"headers": [("a\0", "b")]}, "header 'a\\\\x00' has a name that no header may have"),
+        ({"headers": [("a", "b\0")]}, "header 'a' has a value that no header may have"),
         ({"log_config": "no/such.yaml"}, "log config 'no/such.yaml': FileNotFoundError"),
     ],
 )
@@ -113,6 +115,9 @@ def test_load() -> None:
     assert (config.loaded, config.loaded_app, config.encoded_headers) == (True, app, [])
     with pytest.raises(RuntimeError):
         config.load()
+    config = Config(app, headers=[("X-A", " 1"), ["Server", "s"]])
+    config.load()
+    assert config.encoded_headers == [(b"x-a", b"1"), (b"server", b"s")]
     named = Config("json:loads")
     assert named.load_app() is json.loads
 

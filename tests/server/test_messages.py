@@ -8,7 +8,7 @@ import time
 from email.utils import parsedate_to_datetime
 
 import pytest
-from support.checks import body, next_is_right_or_closed, script_request, start, still_serves
+from support.checks import body, next_is_right_or_closed, run_script, script_request, start, still_serves
 from support.wire import LAST_CHUNK, Truncated, chunk, request_bytes
 
 MB = 1 << 20
@@ -103,6 +103,40 @@ def test_U05_no_date_header_on_errors_either(shared, tag):
         connection.send(script_request(tag, "raise"))
         response = connection.response()
         assert (response.status, response.values("server"), response.values("date")) == (500, [], [])
+
+
+HEADERS = ("--header", "X-A:1", "--header", "x-a: two words ", "--header", "X-Empty:", "--header", "X-C:a:b")
+
+
+def test_U05_headers_are_on_every_response(shared, tag):
+    server = shared("apps.scenarios:app", *HEADERS)
+    for response in (server.get("/hello"), server.get("/nowhere")):
+        assert response.values("x-a") == [b"1", b"two words"]
+        assert response.values("x-empty") == [b""]
+        assert response.values("x-c") == [b"a:b"]
+    with server.connect() as connection:
+        connection.send(b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n")
+        response = connection.response()
+        assert (response.status, response.values("x-c")) == (400, [b"a:b"])
+
+
+def test_U05_date_and_server_replace_ours(serve, tag):
+    server = serve("apps.scenarios:app", "--header", "Server: other", "--header", "DATE: a fixed day")
+    response = server.get("/hello")
+    assert (response.values("server"), response.values("date")) == ([b"other"], [b"a fixed day"])
+    own = start(200, (b"server", b"own"), (b"date", b"own day"), (b"content-length", b"1"))
+    response, _ = run_script(server, tag, own, body(b"x"))
+    assert (response.values("server"), response.values("date")) == ([b"own"], [b"own day"])
+
+
+def test_U05_headers_are_sent_without_the_default_ones(serve):
+    server = serve(
+        *("apps.scenarios:app", "--no-server-header", "--no-date-header"),
+        env={"FASTERAPI_HEADERS": "Server:other X-B:2"},
+    )
+    response = server.get("/hello")
+    assert (response.values("server"), response.values("date")) == ([b"other"], [])
+    assert response.values("x-b") == [b"2"]
 
 
 def test_HEAD_of_a_large_file_is_short(server):
