@@ -313,6 +313,8 @@ int RequestParser::finish_head() {
   head_.query = parts.query;
   head_.headers = headers_;
   if ((llhttp_.flags & F_CONTENT_LENGTH) != 0) head_.content_length = llhttp_.content_length;
+  // RFC 9112 5.1: white space behind a value is no part of it; llhttp does not see "chunked" before a tab.
+  if (facts->chunked) llhttp_.flags |= F_CHUNKED;
   head_.has_body = facts->chunked || head_.content_length.value_or(0) > 0;
   head_.expects_continue = facts->expects_continue;
   keep_alive_ = facts->keep_alive;
