@@ -67,8 +67,9 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60), starting from its corpus
 	@scripts/build fuzz
 	scripts/fuzz $(FUZZ_SECONDS)
 
-conformance: build ## the same questions to uvicorn and to us, differences shown
+conformance: build ## the same questions to uvicorn and to us; the reliability scoreboard (10 minutes)
 	$(PY) -m conformance.parity
+	$(PY) -m conformance.reliability
 
 bench: ## peers and us on this machine, one table
 	@$(BOOTSTRAP) build bench
