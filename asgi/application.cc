@@ -40,7 +40,7 @@ void Application::on_exchange(connection::Exchange& exchange, const base::Reques
   }
   HttpCycle& http = reinterpret_cast<HttpCycleObject*>(cycle.get())->cycle();
   if (!app_) return;  // let go of already: the cycle's end cuts the exchange
-  Ref scope = scopes_.build(head, exchange.origin());
+  Ref scope = scopes_.build(head, exchange.origin(), exchange.forwarded());
   Ref receive = scope ? new_receive(module_, cycle.get()) : Ref();
   Ref send = receive ? new_send(module_, cycle.get()) : Ref();
   Ref task_factory;

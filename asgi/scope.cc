@@ -81,7 +81,8 @@ bool ScopeBuilder::prepare(std::string root_path, PyObject* state) {
          (!state_ || put(scope, names.state, share(Py_None)));
 }
 
-Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origin) {
+Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origin,
+                        const connection::Forwarded* forwarded) {
   const Names& names = module_.names;
   Ref scope = begin(head);
   if (!scope) return Ref();
@@ -90,6 +91,7 @@ Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origi
       !put_addresses(dict, origin) || !put(dict, names.headers, headers(head))) {
     return Ref();
   }
+  if (forwarded != nullptr && !put_forwarded(dict, *forwarded)) return Ref();
   if (head.version.minor == 0 && PyDict_SetItem(dict, names.http_version, names.http_1_0) != 0) return Ref();
   if (state_ && !put(dict, names.state,
                      PyDict_CheckExact(state_.get()) ? Ref::steal(PyDict_Copy(state_.get()))
@@ -163,6 +165,16 @@ bool ScopeBuilder::put_addresses(PyObject* scope, connection::Origin& origin) {
   }
   return put(scope, module_.names.client, addresses->client) &&
          put(scope, module_.names.server, addresses->server);
+}
+
+bool ScopeBuilder::put_forwarded(PyObject* scope, const connection::Forwarded& forwarded) {
+  const Names& names = module_.names;
+  if (forwarded.protection != connection::Protection::kUnknown) {
+    bool tls = forwarded.protection == connection::Protection::kTls;
+    if (PyDict_SetItem(scope, names.scheme, tls ? names.https : names.http) != 0) return false;
+  }
+  bool known = forwarded.client.family != net::Address::Family::kNone;
+  return !known || put(scope, names.client, pair_of(forwarded.client));
 }
 
 // Upper case, as ASGI has it, although RFC 9110 9.1 makes methods case-sensitive.

@@ -37,8 +37,9 @@ class ScopeBuilder {
   // Makes the dictionary that every scope starts as a copy of. `state` null: no such key.
   // False with an error set.
   bool prepare(std::string root_path, PyObject* state);
-  // A new scope. Null with an error set.
-  Ref build(const base::RequestHead& head, connection::Origin& origin);
+  // A new scope. `forwarded`: what a trusted proxy says, or null. Null with an error set.
+  Ref build(const base::RequestHead& head, connection::Origin& origin,
+            const connection::Forwarded* forwarded);
   int traverse(visitproc visit, void* arg);
   void clear();
 
@@ -47,6 +48,7 @@ class ScopeBuilder {
   Ref begin(const base::RequestHead& head);
   Ref begin_at(std::string_view raw_path);
   bool put_addresses(PyObject* scope, connection::Origin& origin);
+  bool put_forwarded(PyObject* scope, const connection::Forwarded& forwarded);
   Ref method(std::string_view method);
   Ref headers(const base::RequestHead& head);
   Ref header(const base::Header& header);

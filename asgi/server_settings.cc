@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "server/base/bytes.h"
+#include "server/net/ip_address.h"
 
 namespace fasterapi::asgi {
 
@@ -70,6 +71,20 @@ bool read_headers(PyObject* value, base::Settings& settings) {
   return true;
 }
 
+bool read_trusted_proxies(PyObject* value, base::Settings& settings) {
+  Ref texts = Ref::steal(PySequence_Fast(value, "trusted_proxies must be a sequence"));
+  for (Py_ssize_t i = 0; texts && i < PySequence_Fast_GET_SIZE(texts.get()); ++i) {
+    const char* text = PyUnicode_AsUTF8(PySequence_Fast_GET_ITEM(texts.get(), i));
+    if (text == nullptr) return false;
+    if (std::string_view(text) != "*" && !net::read_ip_network(text)) {
+      PyErr_Format(PyExc_ValueError, "trusted_proxies: '%s' is no IP address and no network", text);
+      return false;
+    }
+    settings.trusted_proxies.emplace_back(text);
+  }
+  return static_cast<bool>(texts);
+}
+
 bool read_one(const char* name, PyObject* value, base::Settings& settings) {
   std::string_view key(name);
   for (const Duration& duration : kDurations) {
@@ -81,6 +96,7 @@ bool read_one(const char* name, PyObject* value, base::Settings& settings) {
     if (truth >= 0) settings.*flag.member = truth == 1;
     return truth >= 0;
   }
+  if (key == "trusted_proxies") return read_trusted_proxies(value, settings);
   if (key == "headers") return read_headers(value, settings);
   PyErr_Format(PyExc_TypeError, "unknown setting '%s'", name);
   return false;

@@ -33,6 +33,8 @@ class Settings(TypedDict, total=False):
     body_timeout: float
     write_timeout: float
     date_header: bool
+    trusted_proxies: list[str]
+    """IP addresses and networks, or ``*``, whose ``X-Forwarded-For`` and ``-Proto`` are believed."""
     headers: list[tuple[bytes, bytes]]
     """On every response, names in lower case. ``date`` and ``server`` are left out where the application sets them."""
 

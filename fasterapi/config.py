@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from fasterapi import binding, importer, response_headers
+from fasterapi import binding, importer, proxies, response_headers
 from fasterapi.application import adapt
 from fasterapi.lifespan import Lifespan, NoLifespan
 from fasterapi.logging import LOG_LEVELS, LOGGING_CONFIG, TRACE_LOG_LEVEL, LogConfig, style_address
@@ -38,7 +38,7 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 UNSUPPORTED = (
     *("http", "http2", "ws", "ws_max_size", "ws_max_queue", "ws_ping_interval", "ws_ping_timeout"),
     *("ws_per_message_deflate", "env_file", "reload", "reload_dirs", "reload_delay", "reload_includes"),
-    *("reload_excludes", "workers", "proxy_headers", "forwarded_allow_ips", "limit_concurrency"),
+    *("reload_excludes", "workers", "limit_concurrency"),
     *("timeout_worker_healthcheck", "ssl_keyfile", "ssl_certfile", "ssl_keyfile_password", "ssl_version"),
     *("ssl_cert_reqs", "ssl_ca_certs", "ssl_ciphers", "ssl_context_factory"),
     *("h11_max_incomplete_event_size",),
@@ -134,6 +134,8 @@ class Config:
         # As uvicorn does, so that code which reads a Config finds no None where a list or number is due.
         self.workers = self.workers or 1
         self.headers = self.headers or []
+        if self.forwarded_allow_ips is None:
+            self.forwarded_allow_ips = proxies.default_allow_ips()
         self.reload_dirs, self.reload_includes, self.reload_excludes = [], [], []
         self.configure_logging()
         self._warn_of_environment()
@@ -183,8 +185,6 @@ class Config:
         """
         if os.environ.get("WEB_CONCURRENCY", "1") not in ("", "1"):
             logger.warning("WEB_CONCURRENCY is set, but fasterapi %s runs a single process.", __version__)
-        if os.environ.get("FORWARDED_ALLOW_IPS"):
-            logger.warning("FORWARDED_ALLOW_IPS is set, but fasterapi %s ignores proxy headers.", __version__)
 
     @property
     def asgi_version(self) -> Literal["2.0", "3.0"]:
@@ -216,6 +216,10 @@ class Config:
 
     def _encode_headers(self) -> list[tuple[bytes, bytes]]:
         return response_headers.encode(self.headers or (), server_header=self.server_header)
+
+    def trusted_proxies(self) -> list[str]:
+        """The addresses and networks whose proxy headers are believed, or ``["*"]``."""
+        return proxies.trusted(self.forwarded_allow_ips or ()) if self.proxy_headers else []
 
     def load_app(self) -> Any:
         """Imports the application. One that cannot be imported is logged, and ends the process with 3."""

@@ -96,6 +96,7 @@ class GroupedCommand(click.Command):
 _SHOWN_DEFAULT: dict[str, str | bool] = {
     "root_path": False,
     "log_level": "info",
+    "forwarded_allow_ips": "$FORWARDED_ALLOW_IPS, or 127.0.0.1,::1",
     "use_colors": "on a terminal",
     "app_dir": "the working directory",
 }
@@ -141,6 +142,13 @@ _SHOWN: tuple[tuple[str, str, Any, str], ...] = (
     ("Binding", "--fd", _COUNT, "Listen on the socket that is open at this file descriptor instead."),
     ("Binding", "--backlog", Integer(min=1, max=2**31 - 1), "Connections that may wait to be accepted."),
     ("HTTP", "--root-path", str, "The path below which a proxy serves the application (ASGI's root_path)."),
+    (
+        "HTTP",
+        "--proxy-headers/--no-proxy-headers",
+        bool,
+        "Whether X-Forwarded-For and X-Forwarded-Proto of trusted proxies set client and scheme.",
+    ),
+    ("HTTP", "--forwarded-allow-ips", str, "Addresses and networks of trusted proxies, by commas; * is all."),
     ("HTTP", "--server-header/--no-server-header", bool, "Whether responses say `server: fasterapi`."),
     ("HTTP", "--date-header/--no-date-header", bool, "Whether responses carry the date."),
     ("Timeouts", "--timeout-keep-alive", _SECONDS, "Seconds after which an idle connection is closed."),
@@ -195,8 +203,6 @@ _HIDDEN: tuple[tuple[str, Any, bool], ...] = (
     ("--ws-ping-timeout", float, False),
     ("--ws-per-message-deflate", click.BOOL, False),
     ("--env-file", click.Path(exists=True), False),
-    ("--proxy-headers/--no-proxy-headers", bool, False),
-    ("--forwarded-allow-ips", str, False),
     ("--limit-concurrency", int, False),
     ("--timeout-worker-healthcheck", int, False),
     ("--ssl-keyfile", str, False),

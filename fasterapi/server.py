@@ -207,6 +207,7 @@ class Server:
             settings={
                 "keep_alive_timeout": float(config.timeout_keep_alive),
                 "headers": config.encoded_headers,
+                "trusted_proxies": config.trusted_proxies(),
                 "date_header": config.date_header,
             },
         )

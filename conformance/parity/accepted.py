@@ -24,7 +24,6 @@ class Accepted:
 
 PHRASE = "RFC 9112 4: clients ignore the phrase; uvicorn's is that of its Python (3.13 says what ours does)"
 TEXT_OF_400 = "the words of a 400 are free; uvicorn: Invalid HTTP request received."
-FORWARDED = "row U06 is of a later issue; C12 wants them believed only from --forwarded-allow-ips"
 
 ACCEPTED = [
     Accepted(
@@ -59,6 +58,4 @@ ACCEPTED = [
     Accepted("invalid model", ("reason",), PHRASE),
     Accepted("no JSON", ("reason",), PHRASE),
     Accepted("GET /search[?]limit=1000", ("reason",), PHRASE),
-    Accepted("proxy headers", ("scope",), FORWARDED),
-    Accepted("proxy chain", ("scope",), FORWARDED),
 ]

@@ -63,6 +63,11 @@ struct Settings {
   std::string date;                  // a fixed value instead, unless empty
   std::string server = "fasterapi";  // empty: no such header
   std::string extra_headers;         // whole lines "name: value\r\n"
+
+  // --- Proxies ------------------------------------------------------------------------------
+  // Peers whose X-Forwarded-For and -Proto are believed: addresses, networks ("10.0.0.0/8"), or
+  // "*". Nobody unless asked for: anyone can send these headers.
+  std::vector<std::string> trusted_proxies;
 };
 
 }  // namespace fasterapi::base

@@ -14,6 +14,7 @@
 #include "server/base/failure.h"
 #include "server/base/message.h"
 #include "server/base/output.h"
+#include "server/connection/forwarded.h"
 #include "server/net/stream.h"
 
 namespace fasterapi::connection {
@@ -64,6 +65,8 @@ class Exchange {
   virtual bool writable() const = 0;
 
   virtual Origin& origin() = 0;
+  // What a trusted proxy says of this request's client; null: nothing.
+  virtual const Forwarded* forwarded() const = 0;
 
  protected:
   ~Exchange() = default;

@@ -25,6 +25,7 @@ Http1Connection::~Http1Connection() {
 void Http1Connection::open() {
   origin_.peer = stream_->peer_address();
   origin_.local = stream_->local_address();
+  peer_trusted_ = server_.proxies().trusts(origin_.peer);
   stream_->set_sink(this);
   update_reading();
   update_deadline();
@@ -115,6 +116,7 @@ void Http1Connection::begin_request() {
   unread_ = 0;
   discarded_ = 0;
   continue_due_ = codec_.head().expects_continue;
+  if (peer_trusted_) forwarded_ = server_.proxies().read(codec_.head().headers);
   begin_turn();
   ++requests_this_turn_;
   server_.count_request();
@@ -181,7 +183,7 @@ void Http1Connection::body_taken(std::size_t count) {
 base::Result<void> Http1Connection::start(const base::ResponseHead& head) {
   base::Result<void> result = codec_.send_head(head, default_headers());
   if (!result) return result;
-  if (AccessLog* log = server_.access_log()) log->record(origin_.peer, codec_.head(), head.status);
+  if (AccessLog* log = server_.access_log()) log->record(client(), codec_.head(), head.status);
   changed();
   return result;
 }
@@ -397,6 +399,12 @@ void Http1Connection::end() {
   if (codec_.head_sent() && !whole && codec_.head().version.minor == 0) stream_->reset();
   server_.ended(*this);
   cut_exchange();
+}
+
+// Whom the request came from, as far as a trusted proxy knows better than the socket.
+const net::Address& Http1Connection::client() const {
+  bool known = forwarded_ != nullptr && forwarded_->client.family != net::Address::Family::kNone;
+  return known ? forwarded_->client : origin_.peer;
 }
 
 http1::DefaultHeaders Http1Connection::default_headers() {

@@ -44,6 +44,7 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   base::Result<void> body(base::Slice bytes, base::Last last) override;
   bool writable() const override;
   Origin& origin() override { return origin_; }
+  const Forwarded* forwarded() const override { return forwarded_.get(); }
 
   std::size_t index = 0;  // this connection's place in the server's list
 
@@ -76,11 +77,13 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   void end();
   std::size_t queued() { return codec_.output().size() + stream_->queued(); }
   http1::DefaultHeaders default_headers();
+  const net::Address& client() const;
 
   Server& server_;
   std::unique_ptr<net::Stream> stream_;
   http1::Codec codec_;
   Origin origin_;
+  std::unique_ptr<Forwarded> forwarded_;
   ExchangeSink* sink_ = nullptr;
   net::Deferred settle_;
   net::Deferred proceed_;  // the next pipelined request, in the next turn
@@ -93,6 +96,7 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   std::uint64_t turn_ = 0;
   unsigned requests_this_turn_ = 0;
   std::size_t written_this_turn_ = 0;
+  bool peer_trusted_ = false;  // as a proxy
   bool in_request_ = false;    // a head was handed on, and request and answer are not both complete
   bool began_ = false;         // there was a request on this connection
   bool moved_ = false;         // a request began, or its body went on, since the deadline was armed

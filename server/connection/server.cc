@@ -15,6 +15,7 @@ Server::Server(net::Loop& loop, const base::Settings& settings, Handler& handler
                std::unique_ptr<AccessLog> access_log, std::function<void()> on_change)
     : loop_(loop),
       settings_(settings),
+      proxies_(settings.trusted_proxies),
       handler_(handler),
       log_(log),
       access_log_(std::move(access_log)),

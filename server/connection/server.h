@@ -13,6 +13,7 @@
 #include "server/base/log.h"
 #include "server/base/settings.h"
 #include "server/connection/access_log.h"
+#include "server/connection/forwarded.h"
 #include "server/connection/handler.h"
 #include "server/net/listener.h"
 #include "server/net/loop.h"
@@ -43,6 +44,7 @@ class Server {
   const base::Settings& settings() const { return settings_; }
   Handler& handler() { return handler_; }
   base::Log& log() { return log_; }
+  const TrustedProxies& proxies() const { return proxies_; }
   AccessLog* access_log() { return access_log_.get(); }
   std::string_view date() { return date_.at(loop_.wall_seconds()); }
   void count_request() { ++total_requests_; }
@@ -54,6 +56,7 @@ class Server {
 
   net::Loop& loop_;
   base::Settings settings_;
+  TrustedProxies proxies_;
   Handler& handler_;
   base::Log& log_;
   std::unique_ptr<AccessLog> access_log_;

@@ -45,10 +45,11 @@ def test_positional_order_is_uvicorns() -> None:
 def test_defaults_are_uvicorns() -> None:
     config = Config(app)
     for _, kind, default, name in OPTIONS:
-        if name in ("app_dir", "log_config"):
+        if name in ("app_dir", "log_config", "forwarded_allow_ips"):
             continue
         expected = OWN_DEFAULTS.get(name, 1 if name == "workers" else [] if kind.endswith("*") else default)
         assert getattr(config, name) == expected, name
+    assert config.forwarded_allow_ips == "127.0.0.1,::1"
     assert config.timeout_notify == 30
     assert config.callback_notify is None
     assert config.log_config is LOGGING_CONFIG

@@ -99,7 +99,13 @@ LAST_CHUNK = b"0\r\n\r\n"
 class Connection:
     """One connection to the server. Use as a context manager."""
 
-    def __init__(self, address: Address, timeout: float = TIMEOUT, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        timeout: float = TIMEOUT,
+        receive_buffer: int | None = None,
+        source: str | None = None,
+    ) -> None:
         if isinstance(address, str):
             family = socket.AF_UNIX
         else:
@@ -109,6 +115,8 @@ class Connection:
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:
+            if source is not None:
+                self.socket.bind((source, 0))
             self.socket.connect(address)
         except BaseException:
             self.socket.close()
