@@ -77,9 +77,11 @@ bench: ## peers and us on this machine, one table
 	@scripts/bench-venv
 	$(PY) -m benchmarks.run --python build/bench/venv/bin/python $(BENCH)
 
-wheel: ## a wheel as it is released, optimised by a profile, into dist/
+wheel: ## a wheel as it is released, optimised by a profile, into dist/, and tried without a compiler
 	@$(BOOTSTRAP) build
+	rm -rf dist
 	scripts/wheel $(PY) dist
+	$(PY) scripts/try_wheel.py dist/*.whl
 
 executable: ## the self-standing executable into build/release/install
 	@$(BOOTSTRAP) build
