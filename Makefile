@@ -17,7 +17,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: help run check build test test-all-pythons format lint asan tsan fuzz conformance bench wheel \
+.PHONY: help run check build test test-all-pythons format lint asan tsan fuzz conformance conformance-asgi bench wheel \
         executable clean distclean
 
 help: ## this list
@@ -70,6 +70,10 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60), starting from its corpus
 conformance: build ## the same questions to uvicorn and to us; the reliability scoreboard (10 minutes)
 	$(PY) -m conformance.parity
 	$(PY) -m conformance.reliability
+
+conformance-asgi: build ## the numbered rows of ASGI with peers and us, one table (40 minutes)
+	@scripts/peers-venv build/conformance/venv benchmarks/requirements.txt conformance/asgi/requirements.txt
+	$(PY) -m conformance.asgi --peers all --peers-python build/conformance/venv/bin/python
 
 bench: ## peers and us on this machine, one table
 	@$(BOOTSTRAP) build bench

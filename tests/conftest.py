@@ -91,8 +91,12 @@ def shared(
         key = (target, options)
         if key not in shared_servers:
             server = ServerProcess(server_command, target, options, {})
+            try:
+                server.wait_until_running()
+            except BaseException:
+                server.end()
+                raise
             shared_servers[key] = server
-            server.wait_until_running()
         used.append(key)
         return shared_servers[key]
 

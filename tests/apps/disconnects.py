@@ -26,12 +26,13 @@ MANY = 100_000
 
 @scenario
 async def waits_for_disconnect(scope: Scope, receive: Receive, send: Send) -> None:
-    """Reads the body, then receives three times more."""
+    """Reads the body, receives, then receives twice more."""
     tag = tag_of(scope)
     await read_body(receive)
     say("waiting", tag)
-    types = [(await receive())["type"] for _ in range(3)]
-    say("received", tag, types=types)
+    say("left", tag, message=await receive())
+    types = [(await receive())["type"] for _ in range(2)]
+    say("received_again", tag, types=types)
 
 
 @scenario

@@ -77,7 +77,7 @@ async def surroundings(scope: Scope, receive: Receive, send: Send) -> None:
     await asyncio.sleep(0.01)
     report = {
         "loop": id(loop),
-        "lifespan_loop": LIFESPAN["loop"],
+        "lifespan_loop": LIFESPAN.get("loop"),
         "main_thread": threading.current_thread() is threading.main_thread(),
         "task": isinstance(task, asyncio.Task) and task in asyncio.all_tasks(),
         "slept": loop.time() - before >= 0.009,

@@ -6,7 +6,7 @@ import asyncio
 
 from apps import bodies, disconnects, generic, streams  # noqa: F401 (they register their scenarios)
 from apps.generic import LIFESPAN
-from apps.registry import SCENARIOS, Receive, Scope, Send, reply
+from apps.registry import SCENARIOS, App, Receive, Scope, Send, reply
 
 CALLS = 0
 
@@ -24,6 +24,10 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await SCENARIOS[name](scope, receive, send)
     else:
         await reply(send, f"no scenario {name!r}", 404)
+
+
+def factory() -> App:
+    return app
 
 
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,14 +15,14 @@ def still_serves(server):
         return connection.get("/").body == b"served"
 
 
-def test_A14_step_from_inside_a_step_is_refused(hostile):
+def test_step_from_inside_a_step_is_refused(hostile):
     with hostile.connect() as connection:
         answer = connection.get("/steps_itself")
     assert answer.body == b"coroutine already executing|coroutine already executing"
     assert still_serves(hostile)
 
 
-def test_H73_headers_that_change_while_they_are_read(hostile):
+def test_headers_that_change_while_they_are_read(hostile):
     with hostile.connect() as connection:
         answer = connection.get("/changes_headers")
     names = [name.lower() for name, _ in answer.headers if name.lower().startswith(b"x-")]
@@ -30,7 +30,7 @@ def test_H73_headers_that_change_while_they_are_read(hostile):
     assert still_serves(hostile)
 
 
-def test_H75_body_whose_end_sends_more(hostile):
+def test_body_whose_end_sends_more(hostile):
     with hostile.connect() as connection:
         body = connection.get("/dying_body").body
     assert set(body) <= set(b"yzend")
@@ -39,7 +39,7 @@ def test_H75_body_whose_end_sends_more(hostile):
     assert still_serves(hostile)
 
 
-def test_H73_header_that_answers_another_request_while_it_is_read(hostile):
+def test_header_that_answers_another_request_while_it_is_read(hostile):
     with hostile.connect() as kept, hostile.connect() as other:
         kept.request("GET", "/keeps_send")
         assert still_serves(hostile)  # so that the first has begun
@@ -69,13 +69,13 @@ def test_S6_head_of_an_endless_stream_does_not_hold_the_loop(hostile):
     assert still_serves(hostile)
 
 
-def test_H73_header_that_is_gone_when_it_has_been_read(hostile):
+def test_header_that_is_gone_when_it_has_been_read(hostile):
     with hostile.connect() as connection:
         assert connection.get("/drops_a_header").status == 200
     assert still_serves(hostile)
 
 
-def test_H70_type_of_a_subclass_of_str(hostile):
+def test_type_of_a_subclass_of_str(hostile):
     with hostile.connect() as connection:
         assert connection.get("/names_types_by_enum").body == b"named"
 
@@ -85,7 +85,7 @@ def test_answer_from_a_thread_is_not_kept_back(hostile):
         assert connection.get("/answers_from_a_thread").body == b"threaded"
 
 
-def test_H111_application_that_gives_up_on_disconnect_is_not_answered_for(hostile):
+def test_application_that_gives_up_on_disconnect_is_not_answered_for(hostile):
     with hostile.connect() as connection:
         connection.request("GET", "/gives_up")
     assert still_serves(hostile)

@@ -39,7 +39,7 @@ def test_H70_status_is_sent_as_given(server, tag, status):
 
 
 @pytest.mark.parametrize("status", [0, 99, 1000, -1, 10**6, 2**40])
-def test_H70_impossible_status_does_not_reach_the_wire(server, tag, status):
+def test_impossible_status_does_not_reach_the_wire(server, tag, status):
     with server.connect() as connection:
         connection.send(script_request(tag, start(status), body(b"x")))
         failed_or_closed(connection)
@@ -170,7 +170,7 @@ def test_H78b_one_framing_on_the_wire(server, tag, order):
 @pytest.mark.parametrize(
     "values", [(b"3", b"3"), (b"3", b"4"), (b"three",), (b"-1",), (b"3, 3",), (b"",), (b"9" * 30,)]
 )
-def test_H78b_impossible_content_length(server, tag, values):
+def test_impossible_content_length(server, tag, values):
     """Refused, or one right framing: never on the wire as it is."""
     with server.connect() as connection:
         connection.send(

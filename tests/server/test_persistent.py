@@ -175,7 +175,7 @@ def test_U03_idle_connection_is_closed(impatient):
         connection.expect_end()
 
 
-def test_U03_connection_that_never_asks_is_not_served_for_ever(impatient):
+def test_connection_that_never_asks_is_not_served_for_ever(impatient):
     """Whether by this limit or that of the head: it ends (S3, no bytes)."""
     with impatient.connect(timeout=30) as connection:
         connection.expect_end()
@@ -208,7 +208,7 @@ def test_U03_each_request_starts_the_limit_anew(impatient):
         assert connection.get("/hello").status == 200
 
 
-def test_U03_not_for_a_request_that_came_while_the_loop_stood_still(impatient, tag):
+def test_keep_alive_time_is_not_for_a_request_that_came_while_the_loop_stood_still(impatient, tag):
     """Its bytes have waited in the socket for longer than the limit: that was not the client's doing."""
     with impatient.connect() as connection, impatient.connect() as blocker:
         assert connection.get("/hello").status == 200

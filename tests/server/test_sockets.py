@@ -96,6 +96,12 @@ def test_U09_inherited_socket(serve, socket_path, family):
 def test_U10_port_in_use(serve):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = serve("apps.scenarios:app", "--port", str(taken.getsockname()[1]), wait=False)
+        assert server.wait() != 0
+
+
+def test_port_in_use_is_told(serve):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = serve("apps.scenarios:app", "--port", str(taken.getsockname()[1]), wait=False)
         assert server.wait() in (1, 3)
     assert "in use" in server.stderr
     assert "running on" not in server.stderr

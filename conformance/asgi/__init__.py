@@ -1,0 +1,1 @@
+"""The numbered rows of what ASGI asks of a server, run against any server."""

@@ -1,0 +1,38 @@
+"""Rows U01–U08 and T01: what users of uvicorn rely on when they start, stop and limit a server."""
+
+from __future__ import annotations
+
+import signal
+
+from support.checks import literal
+
+
+def test_T01_no_tls_extension_without_tls(server):
+    assert "tls" not in (literal(server.get("/echo")).get("extensions") or {})
+
+
+def test_U01_application_that_cannot_be_imported(serve):
+    server = serve("apps.nowhere:app", wait=False)
+    assert server.wait() != 0
+    assert "apps.nowhere" in server.stderr + server.stdout
+
+
+def test_U02_factory_is_called(serve):
+    server = serve("apps.scenarios:factory", "--factory")
+    assert server.get("/hello").body == b"Hello, World!"
+
+
+def test_U07_request_without_end_does_not_hold_the_stop(serve, tag):
+    server = serve("apps.scenarios:app", "--timeout-graceful-shutdown", "1")
+    with server.connect() as connection:
+        connection.request("GET", f"/waits?{tag}")
+        server.probe.expect("called", tag)
+        server.signal(signal.SIGTERM)
+        server.wait()
+
+
+def test_U08_server_ends_after_its_requests(serve):
+    server = serve("apps.scenarios:app", "--limit-max-requests", "3")
+    for _ in range(3):
+        assert server.get("/hello").body == b"Hello, World!"
+    server.wait()
