@@ -27,7 +27,8 @@ struct Settings {
   // --- Memory of one connection -------------------------------------------------------------
   // Unread request body (and unparsed pipelined bytes) held before the socket is no longer read.
   std::size_t body_high_water = 64 * 1024;
-  // Queued response bytes above which `await send()` waits, and below which it goes on.
+  // Queued response bytes at which the socket is offered them, and `await send()` waits if it does not take
+  // all: of pieces of this size only one is held. And the bytes below which it goes on.
   std::size_t write_high_water = 64 * 1024;
   std::size_t write_low_water = 16 * 1024;
   // Body bytes of at least this size are given to sendmsg() in place; below it a copy is cheaper

@@ -61,7 +61,7 @@ class Exchange {
   virtual base::Result<void> start(const base::ResponseHead& head) = 0;
   virtual base::Result<void> body(std::string_view bytes, base::Last last) = 0;
   virtual base::Result<void> body(base::Slice bytes, base::Last last) = 0;
-  // False while more is queued than settings.write_high_water, until on_writable().
+  // False when settings.write_high_water were queued and the peer did not take all, until on_writable().
   virtual bool writable() const = 0;
 
   virtual Origin& origin() = 0;

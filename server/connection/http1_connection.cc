@@ -225,7 +225,7 @@ void Http1Connection::go_on_or_wait(std::size_t written) {
   if (!enough && queued() < settings.write_high_water) return;
   stream_->flush(codec_.output());
   if (enough) server_.loop().at_next_turn(proceed_);
-  waiting_ = enough || stream_->broken() || queued() >= settings.write_high_water;
+  waiting_ = enough || stream_->broken() || stream_->queued() > 0;
 }
 
 void Http1Connection::begin_turn() {

@@ -212,6 +212,23 @@ TEST_F(Http1PressureTest, WritableUntilTheHighWaterMark) {
   EXPECT_EQ(server().connections(), 1u);
 }
 
+// Or two of the application's pieces would be held for each peer that does not read.
+TEST_F(Http1PressureTest, NotWritableWhileAPartOfAPieceIsLeft) {
+  FakePeer& peer = connect();
+  RecordedExchange& exchange = begin_answer(peer);
+  peer.window = 500;
+  Owner owner(1000);
+  ASSERT_TRUE(exchange.send(owner.slice(), Last::kNo));
+  EXPECT_LT(peer.queued(), settings.write_high_water);
+  EXPECT_FALSE(exchange.exchange().writable());
+  turn();
+  EXPECT_EQ(exchange.writables, 0);
+  peer.take_all();
+  EXPECT_EQ(owner.released, 1);
+  EXPECT_EQ(exchange.writables, 1);
+  ASSERT_TRUE(exchange.send("", Last::kYes));
+}
+
 TEST_F(Http1PressureTest, WritableAgainAtTheLowWaterMarkOnly) {
   FakePeer& peer = connect();
   RecordedExchange& exchange = begin_answer(peer);
