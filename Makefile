@@ -67,7 +67,8 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60), starting from its corpus
 	@scripts/build fuzz
 	scripts/fuzz $(FUZZ_SECONDS)
 
-conformance: build ## the same questions to uvicorn and to us; the reliability scoreboard (10 minutes)
+conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us; the reliability scoreboard (10 minutes)
+	$(PY) -m conformance.http1
 	$(PY) -m conformance.parity
 	$(PY) -m conformance.reliability
 
