@@ -3,9 +3,11 @@
 import inspect
 import itertools
 import logging
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Literal
 
+from fasterapi.importer import STARTUP_FAILURE
 from fasterapi.logging import TRACE_LOG_LEVEL
 
 Scope = MutableMapping[str, Any]
@@ -18,23 +20,48 @@ logger = logging.getLogger("fasterapi.error")
 
 
 def adapt(app: Any, interface: Interface) -> tuple[Any, Interface]:
-    """The application as ASGI 3, and which interface it has by itself."""
+    """The application as ASGI 3, and which interface it has by itself.
+
+    A WSGI application without a2wsgi is logged, and ends the process with 3.
+    """
     if interface == "auto":
-        interface = "asgi2" if _is_double_callable(app) else "asgi3"
+        interface = _recognise(app)
     if interface == "asgi2":
         app = DoubleCallable(app)
+    elif interface == "wsgi":
+        app = _in_threads(app)
     if logger.getEffectiveLevel() <= TRACE_LOG_LEVEL:
         app = MessageLog(app)
     return app, interface
 
 
-def _is_double_callable(app: Any) -> bool:
-    """ASGI 2: called with the scope alone, it returns the callable that takes receive and send."""
+def _recognise(app: Any) -> Interface:
+    """By how it can be called: ASGI 3 takes three arguments, ASGI 2 the scope alone, WSGI two.
+
+    Where that leaves a choice it is ASGI 3, unless the first arguments have WSGI's names.
+    """
     try:
         signature = inspect.signature(app)
+        is_async = inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__)
     except Exception:  # an object may answer questions about itself with any error
-        return False
-    return _accepts(signature, 1) and not _accepts(signature, 3)
+        return "asgi3"
+    if _accepts(signature, 1):
+        return "asgi3" if _accepts(signature, 3) else "asgi2"
+    if is_async or not _accepts(signature, 2):
+        return "asgi3"
+    named = list(signature.parameters)[:2] == ["environ", "start_response"]
+    return "wsgi" if named or not _accepts(signature, 3) else "asgi3"
+
+
+def _in_threads(app: Any) -> Any:
+    try:
+        from fasterapi.wsgi import ThreadedApplication
+    except ModuleNotFoundError as error:
+        if error.name != "a2wsgi":
+            raise
+        logger.error("Error loading WSGI app. It needs the package a2wsgi: pip install 'fasterapi[wsgi]'.")
+        sys.exit(STARTUP_FAILURE)
+    return ThreadedApplication(app)
 
 
 def _accepts(signature: inspect.Signature, count: int) -> bool:

@@ -151,13 +151,11 @@ class Config:
                     continue
                 if value != option.default and not (option.default is None and value in ([], ())):
                     raise UnsupportedOption(option.name, value, f"its default, {option.default!r}")
-        if self.interface == "wsgi":
-            raise UnsupportedOption("interface", self.interface, "auto, asgi3 and asgi2")
 
     def _check_values(self) -> None:
         self._encode_headers()
         _require_choice("lifespan", self.lifespan, ("auto", "on", "off"))
-        _require_choice("interface", self.interface, ("auto", "asgi3", "asgi2"))
+        _require_choice("interface", self.interface, ("auto", "asgi3", "asgi2", "wsgi"))
         if isinstance(self.log_level, str):
             _require_choice("log_level", self.log_level.lower(), tuple(LOG_LEVELS))
         try:
@@ -234,7 +232,8 @@ class Config:
         app = importer.call_factory(app, factory=self.factory)
         importer.refuse_uncallable(app, self.app)
         self.loaded_app, self.interface = adapt(app, self.interface)
-        self.lifespan_class = NoLifespan if self.lifespan == "off" else Lifespan
+        has_lifespan = self.lifespan != "off" and self.interface != "wsgi"
+        self.lifespan_class = Lifespan if has_lifespan else NoLifespan
         self.encoded_headers = self._encode_headers()
         self.loaded = True
 

@@ -68,12 +68,24 @@ def test_an_option_that_does_nothing_is_refused_by_name(name: str, start: Start)
     assert " is not available in fasterapi 0.1.0: only its default, " in line
 
 
-def test_wsgi_is_refused_by_name(start: Start) -> None:
-    process = start("hello:app", "--interface", "wsgi")
-    assert process.wait() == 2
-    assert process.err == [
-        "Error: --interface wsgi is not available in fasterapi 0.1.0: only auto, asgi3 and asgi2."
-    ]
+WSGI = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'w']\n"
+
+
+@pytest.mark.parametrize("options", [["--interface", "wsgi"], []])
+def test_wsgi_without_its_package_says_what_to_install(options: list[str], start: Start) -> None:
+    files = {"plain.py": WSGI, "a2wsgi.py": "raise ModuleNotFoundError('none', name='a2wsgi')"}
+    process = start("plain:app", *options, files=files)
+    assert process.wait() == 3
+    [line] = [line for line in process.err if not line.startswith("INFO:")]
+    assert line == (
+        "ERROR:    Error loading WSGI app. It needs the package a2wsgi: pip install 'fasterapi[wsgi]'."
+    )
+
+
+def test_wsgi_from_a_file(start: Start) -> None:
+    process = start("plain.py", "--port", "0", files={"plain.py": WSGI})
+    assert process.get() == (200, b"w")
+    assert process.stop() == 0
 
 
 def test_a_directory_that_is_not_there(start: Start) -> None:

@@ -21,6 +21,7 @@ import fasterapi
 from fasterapi import Config, _native
 from fasterapi.config import LOGGING_CONFIG, UNSUPPORTED, UnsupportedOption
 from fasterapi.importer import ImportFromStringError, import_from_string
+from fasterapi.lifespan import NoLifespan
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None: ...
@@ -86,7 +87,6 @@ def test_its_default_is_accepted(name: str) -> None:
     ("options", "message"),
     [
         ({"lifespan": "maybe"}, "lifespan must be one of auto, on, off"),
-        ({"interface": "wsgi"}, "interface='wsgi' is not available"),
         ({"interface": "asgi4"}, "interface must be one of"),
         ({"log_level": "loud"}, "log_level must be one of critical, error"),
         ({"port": 65536}, "port must lie between 0 and 65535"),
@@ -145,6 +145,56 @@ def made_with(default: Any = None) -> Any:
 
 
 async def swallows_all(*args: Any) -> None: ...
+
+
+def wsgi(environ: Any, start_response: Any) -> Any: ...
+
+
+def wsgi_and_more(environ: Any, start_response: Any, extra: Any = None) -> Any: ...
+
+
+class WSGIClass:
+    def __init__(self, env: Any, start: Any) -> None: ...
+    def __iter__(self) -> Any: ...
+
+
+class WSGIInstance:
+    def __call__(self, env: Any, start: Any) -> Any: ...
+
+
+class Router:
+    """ASGI 3 by an awaitable class, as Starlette's endpoints."""
+
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+async def of_two_arguments(one: Any, two: Any) -> None: ...
+
+
+def optional_third(scope: Any, receive: Any, send: Any = None) -> Any: ...
+
+
+class DoubleInstance:
+    def __call__(self, scope: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("given", "interface"),
+    [
+        *((each, "wsgi") for each in (wsgi, wsgi_and_more, WSGIClass, WSGIInstance())),
+        *((each, "asgi2") for each in (DoubleCallable, DoubleInstance(), lambda scope, more=None: None)),
+        *(
+            (each, "asgi3")
+            for each in (app, Callable3(), Callable3().__call__, sync_app, swallows_all, Router)
+        ),
+        *((each, "asgi3") for each in (of_two_arguments, optional_third)),
+    ],
+)
+def test_interface_is_recognised(given: Any, interface: str) -> None:
+    config = Config(given)
+    config.load()
+    assert config.interface == interface
+    assert (config.lifespan_class is NoLifespan) is (interface == "wsgi")
 
 
 @pytest.mark.parametrize(
