@@ -97,7 +97,11 @@ def test_U05_no_server_and_no_date_header(shared):
     assert response.values("date") == []
 
 
-def test_U05_no_date_header_on_errors_either(shared, tag):
+def test_U05_given_header(shared):
+    assert shared("apps.scenarios:app", "--header", "X-A:1").get("/hello").values("x-a") == [b"1"]
+
+
+def test_no_date_header_on_errors_either(shared, tag):
     server = shared("apps.scenarios:app", "--no-server-header", "--no-date-header")
     with server.connect() as connection:
         connection.send(script_request(tag, "raise"))
@@ -108,7 +112,7 @@ def test_U05_no_date_header_on_errors_either(shared, tag):
 HEADERS = ("--header", "X-A:1", "--header", "x-a: two words ", "--header", "X-Empty:", "--header", "X-C:a:b")
 
 
-def test_U05_headers_are_on_every_response(shared, tag):
+def test_given_headers_are_on_every_response(shared, tag):
     server = shared("apps.scenarios:app", *HEADERS)
     for response in (server.get("/hello"), server.get("/nowhere")):
         assert response.values("x-a") == [b"1", b"two words"]
@@ -120,7 +124,7 @@ def test_U05_headers_are_on_every_response(shared, tag):
         assert (response.status, response.values("x-c")) == (400, [b"a:b"])
 
 
-def test_U05_date_and_server_replace_ours(serve, tag):
+def test_given_date_and_server_replace_ours(serve, tag):
     server = serve("apps.scenarios:app", "--header", "Server: other", "--header", "DATE: a fixed day")
     response = server.get("/hello")
     assert (response.values("server"), response.values("date")) == ([b"other"], [b"a fixed day"])
@@ -129,7 +133,7 @@ def test_U05_date_and_server_replace_ours(serve, tag):
     assert (response.values("server"), response.values("date")) == ([b"own"], [b"own day"])
 
 
-def test_U05_headers_are_sent_without_the_default_ones(serve):
+def test_given_headers_are_sent_without_the_default_ones(serve):
     server = serve(
         *("apps.scenarios:app", "--no-server-header", "--no-date-header"),
         env={"FASTERAPI_HEADERS": "Server:other X-B:2"},

@@ -33,23 +33,29 @@ def chain(shared):
     return shared("apps.scenarios:app", "--forwarded-allow-ips", "127.0.0.1, 10.0.0.0/8, 2001:db8::/32")
 
 
-def test_U06_client_and_scheme_from_the_loopback_by_default(server):
+def test_U06_client_and_scheme_that_a_trusted_proxy_tells_of(shared):
+    server = shared("apps.scenarios:app", "--proxy-headers")
+    client, scheme, _ = told(server.address, ("X-Forwarded-For", CLIENT), ("X-Forwarded-Proto", "https"))
+    assert (client[0], scheme) == (CLIENT, "https")
+
+
+def test_client_and_scheme_from_the_loopback_by_default(server):
     client, scheme, _ = told(server.address, ("X-Forwarded-For", CLIENT), ("X-Forwarded-Proto", "https"))
     assert (tuple(client), scheme) == ((CLIENT, 0), "https")
 
 
-def test_U06_not_from_other_peers(server):
+def test_not_from_other_peers(server):
     headers = [("X-Forwarded-For", CLIENT), ("X-Forwarded-Proto", "https")]
     client, scheme, own = told(server.address, *headers, source=STRANGER)
     assert (tuple(client), scheme) == (own, "http")
 
 
-def test_U06_IPv6_loopback_by_default(shared):
+def test_IPv6_loopback_by_default(shared):
     server = shared("apps.scenarios:app", "--host", "::1")
     assert forwarded_for(server, CLIENT) == (CLIENT, 0)
 
 
-def test_U06_each_request_of_a_connection_by_itself(server):
+def test_each_request_of_a_connection_by_itself(server):
     with server.connect() as connection:
         own = connection.socket.getsockname()
         for headers, client, scheme in [
@@ -76,7 +82,7 @@ def test_U06_each_request_of_a_connection_by_itself(server):
         (["2001:db9::1"], ("2001:db9::1", 0)),
     ],
 )
-def test_U06_the_rightmost_hop_that_is_not_trusted_wins(chain, lines, client):
+def test_the_rightmost_hop_that_is_not_trusted_wins(chain, lines, client):
     assert forwarded_for(chain, *lines) == client
 
 
@@ -102,7 +108,7 @@ def test_U06_the_rightmost_hop_that_is_not_trusted_wins(chain, lines, client):
         ["x" * 20_000],
     ],
 )
-def test_U06_garbage_is_ignored(chain, lines):
+def test_garbage_is_ignored(chain, lines):
     assert forwarded_for(chain, *lines) is None
 
 
@@ -120,32 +126,32 @@ def test_U06_garbage_is_ignored(chain, lines):
         (["https", "ftp"], "http"),
     ],
 )
-def test_U06_schemes(server, lines, scheme):
+def test_schemes(server, lines, scheme):
     _, told_scheme, _ = told(server.address, *(("X-Forwarded-Proto", line) for line in lines))
     assert told_scheme == scheme
 
 
 @pytest.mark.parametrize("options", [["--no-proxy-headers"], ["--forwarded-allow-ips", ""]])
-def test_U06_may_be_turned_off(shared, options):
+def test_may_be_turned_off(shared, options):
     server = shared("apps.scenarios:app", *options)
     headers = [("X-Forwarded-For", CLIENT), ("X-Forwarded-Proto", "https")]
     client, scheme, own = told(server.address, *headers)
     assert (tuple(client), scheme) == (own, "http")
 
 
-def test_U06_only_the_given_networks_are_trusted(shared):
+def test_only_the_given_networks_are_trusted(shared):
     server = shared("apps.scenarios:app", "--forwarded-allow-ips", "127.0.0.8/30")
     assert forwarded_for(server, CLIENT) is None
     assert forwarded_for(server, CLIENT, source=STRANGER) == (CLIENT, 0)
 
 
-def test_U06_everybody_is_trusted_by_a_star(shared):
+def test_everybody_is_trusted_by_a_star(shared):
     server = shared("apps.scenarios:app", "--forwarded-allow-ips", "*")
     assert forwarded_for(server, f"{CLIENT}, 198.51.100.1", source=STRANGER) == (CLIENT, 0)
 
 
 @pytest.mark.parametrize(("allowed", "client"), [("127.0.0.1,/run/proxy.sock", None), ("*", (CLIENT, 0))])
-def test_U06_peers_of_a_unix_socket_are_trusted_by_a_star_alone(serve, tmp_path_factory, allowed, client):
+def test_peers_of_a_unix_socket_are_trusted_by_a_star_alone(serve, tmp_path_factory, allowed, client):
     path = str(tmp_path_factory.mktemp("u") / "s")
     server = serve("apps.scenarios:app", "--uds", path, "--forwarded-allow-ips", allowed)
     assert told(path, ("X-Forwarded-For", CLIENT))[0] == client
@@ -153,13 +159,13 @@ def test_U06_peers_of_a_unix_socket_are_trusted_by_a_star_alone(serve, tmp_path_
     assert len(warned) == (0 if allowed == "*" else 1)
 
 
-def test_U06_variable_of_the_platform(serve):
+def test_variable_of_the_platform(serve):
     server = serve("apps.scenarios:app", env={"FORWARDED_ALLOW_IPS": STRANGER})
     assert forwarded_for(server, CLIENT) is None
     assert forwarded_for(server, CLIENT, source=STRANGER) == (CLIENT, 0)
 
 
-def test_U06_the_access_log_shows_the_same_client(serve):
+def test_the_access_log_shows_the_same_client(serve):
     server = serve("apps.scenarios:app")
     headers = [("X-Forwarded-For", f"{CLIENT}:4711")]
     with server.connect() as connection:
@@ -171,7 +177,7 @@ def test_U06_the_access_log_shows_the_same_client(serve):
     assert [line.split()[1] for line in lines] == [f"{CLIENT}:4711", f"127.0.0.1:{port}"]
 
 
-def test_U06_with_an_application_of_ASGI_2(serve):
+def test_with_an_application_of_ASGI_2(serve):
     server = serve("apps.double_callable:Application", "--forwarded-allow-ips", "*")
     assert server.get("/x?y", [("X-Forwarded-For", CLIENT)]).body == b"http /x y"
     assert server.terminate()
