@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.registry import SCENARIOS, Receive, Scope, Send, reply
+from apps.registry import SCENARIOS, Receive, Scope, Send
 from apps.scenarios import lifespan
 
 
@@ -12,4 +12,4 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["path"] == "/hello":
         await SCENARIOS["hello"](scope, receive, send)
     else:
-        await reply(send, repr({key: value for key, value in scope.items() if key != "state"}))
+        await SCENARIOS["echo"](scope, receive, send)

