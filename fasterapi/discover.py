@@ -29,6 +29,16 @@ class Location(NamedTuple):
     """What must come first on ``sys.path`` for it."""
 
 
+def _exists(path: Path) -> bool:
+    """Unlike ``Path.exists()``, which from Python 3.14 on is silent about them, raises ``OSError`` and
+    ``ValueError`` for what can be no path."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def locate(target: str | None, app_dir: str = "") -> Location:
     """Turns a target into an import string, without importing anything.
 
@@ -41,9 +51,9 @@ def locate(target: str | None, app_dir: str = "") -> Location:
         return Location(target, app_dir)  # refused where import strings are read
     path = Path(place)
     try:
-        if not path.exists():
+        if not _exists(path):
             path = Path(app_dir, place)
-            path.exists()
+            _exists(path)
     except (OSError, ValueError) as error:
         raise NotFound(f'"{place[:40]}..." is no name of a file or module: {error.args[-1]}.') from None
     if place.endswith(".py"):

@@ -296,7 +296,8 @@ def test_timer_handles_are_ordered_by_their_times(loop):
 
 def test_the_text_of_a_timer_handle_says_when(loop):
     timer = loop.call_at(1e9, print, 1)
-    assert repr(timer).startswith("<TimerHandle when=1000000000.0 print(1)")
+    # From Python 3.14 on the arguments are shown in debug mode only.
+    assert repr(timer).startswith("<TimerHandle when=1000000000.0 print(")
     timer.cancel()
     assert repr(timer) == "<TimerHandle cancelled when=1000000000.0>"
 

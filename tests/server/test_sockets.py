@@ -41,7 +41,9 @@ def test_IPv6(shared):
 
 def test_host_name(serve):
     server = serve("apps.scenarios:app", "--host", "localhost")
-    with Connection(("127.0.0.1", server.address[1])) as connection:
+    # Each of the name's addresses has a free port of its own; the first one's is announced.
+    address = socket.getaddrinfo("localhost", None, type=socket.SOCK_STREAM)[0][4][0]
+    with Connection((address, server.address[1])) as connection:
         assert greets(connection)
 
 
