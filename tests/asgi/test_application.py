@@ -189,10 +189,22 @@ def test_A16_each_request_has_its_own_scope(server):
     assert literal(server.get("/mutate")) == clean
 
 
-def test_A17_double_callable_applications_are_served(serve):
-    server = serve("apps.double_callable:Application")
-    response = server.get("/path?query")
-    assert (response.status, response.body) == (200, b"http /path query")
+@pytest.mark.parametrize("name", ["Application", "router", "function"])
+def test_A17_double_callable_applications_are_served(serve, name):
+    server = serve(f"apps.double_callable:{name}")
+    server.probe.expect("lifespan.startup")
+    with server.connect() as connection:
+        assert connection.get("/path?query").body == b"http /path query 0 2.0"
+        data = b"x" * 300_000
+        assert connection.ask("POST", "/", body=data).body == b"http /  300000 2.0"
+    server.terminate()
+    events = [server.probe.seen(event) for event in ("lifespan.startup", "lifespan.shutdown")]
+    assert [[item["version"] for item in seen] for seen in events] == [["2.0"], ["2.0"]]
+
+
+def test_A17_double_callable_without_lifespan_is_served(serve):
+    server = serve("apps.double_callable:WithoutLifespan", "--interface", "asgi2")
+    assert server.get("/path").body == b"http /path  0 2.0"
 
 
 def test_A19_runs_as_a_task_of_a_running_loop(server):

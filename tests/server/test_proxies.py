@@ -179,6 +179,6 @@ def test_the_access_log_shows_the_same_client(serve):
 
 def test_with_an_application_of_ASGI_2(serve):
     server = serve("apps.double_callable:Application", "--forwarded-allow-ips", "*")
-    assert server.get("/x?y", [("X-Forwarded-For", CLIENT)]).body == b"http /x y"
+    assert server.get("/x?y", [("X-Forwarded-For", CLIENT)]).body == b"http /x y 0 2.0"
     assert server.terminate()
     assert f"{CLIENT}:0 - " in server.stdout
