@@ -110,6 +110,15 @@ def _refuse_shadowed(name: str, root: Path, path: Path) -> None:
         raise NotFound(f'File "{path}" cannot be imported: Python already has a module "{name}".')
 
 
+def default_module(package: ModuleType) -> str | None:
+    """The name of the first of ``DEFAULT_FILES`` in a package; None for a module that is none, or has none."""
+    for directory in getattr(package, "__path__", ()):
+        for name in DEFAULT_FILES:
+            if Path(directory, name).is_file():
+                return ".".join((package.__name__, *Path(name).with_suffix("").parts))
+    return None
+
+
 def find_application(module: ModuleType, *, factory: bool = False) -> str:
     """The name of the application in ``module``, or of its factory.
 

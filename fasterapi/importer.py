@@ -9,7 +9,7 @@ import inspect
 import logging
 import os
 import sys
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, NoReturn
 
 from fasterapi import discover
@@ -69,8 +69,7 @@ def load_application(app: Any, *, factory: bool = False) -> Any:
     try:
         if ":" in app or not app:
             return import_from_string(app)
-        module = _import_module(app)
-        return getattr(module, discover.find_application(module, factory=factory))
+        return _application_of(_import_module(app), factory=factory)
     except (ImportFromStringError, discover.NotFound) as error:
         logger.error("Error loading ASGI app. %s", error)
     except (KeyboardInterrupt, SystemExit):
@@ -78,6 +77,18 @@ def load_application(app: Any, *, factory: bool = False) -> Any:
     except BaseException as error:
         _log_user_error(f'Error loading ASGI app. Importing "{app}" failed.', error)
     sys.exit(STARTUP_FAILURE)
+
+
+def _application_of(module: ModuleType, *, factory: bool) -> Any:
+    """The application in a module. A package that has none itself may hold it in a module of a default name."""
+    try:
+        return getattr(module, discover.find_application(module, factory=factory))
+    except discover.NotFound:
+        inner = discover.default_module(module)
+        if inner is None:
+            raise
+    module = _import_module(inner)
+    return getattr(module, discover.find_application(module, factory=factory))
 
 
 def refuse_uncallable(app: Any, name: Any) -> None:

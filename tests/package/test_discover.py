@@ -50,6 +50,14 @@ SERVED: list[tuple[list[str], dict[str, str], bytes]] = [
     (["dir/"], {"dir/api.py": says("app", "dir")}, b"dir"),
     (["."], {"app.py": says("app", "here")}, b"here"),
     (["pkg"], {"pkg/__init__.py": says("app", "pkg")}, b"pkg"),
+    (["pkg"], {"pkg/__init__.py": "", "pkg/main.py": says("app", "pkg.main")}, b"pkg.main"),
+    (["pkg"], {"pkg/__init__.py": "", "pkg/app/api.py": says("app", "pkg.app.api")}, b"pkg.app.api"),
+    (["pkg"], {"pkg/__init__.py": says("app", "pkg"), "pkg/main.py": says("app", "no")}, b"pkg"),
+    (
+        ["pkg", "--factory"],
+        {"pkg/__init__.py": "", "pkg/app.py": says("made", "made") + "def create_app(): return made"},
+        b"made",
+    ),
     (["pkg/__init__.py"], {"pkg/__init__.py": says("app", "pkg")}, b"pkg"),
     (
         ["src/pkg/sub/web.py"],
