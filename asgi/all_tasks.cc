@@ -12,6 +12,7 @@ enum Part : Py_ssize_t {
   kPending,    // list: removals put off while someone iterates
   kIterating,  // set: who does
   kCommit,     // bound method _commit_removals
+  kModule,     // ours
   kParts
 };
 
@@ -30,6 +31,8 @@ PyMethodDef kRemove = {"_remove", remove, METH_O, nullptr};
 // WeakSet.add(item).
 PyObject* add(PyObject* parts_and_remove, PyObject* item) {
   PyObject* parts = PyTuple_GET_ITEM(parts_and_remove, 0);
+  auto* module = static_cast<Module*>(PyModule_GetState(part(parts, kModule)));
+  if (module->first_task != nullptr && module->first_task->take(item)) Py_RETURN_NONE;
   if (PyList_GET_SIZE(part(parts, kPending)) > 0 && !Ref::steal(PyObject_CallNoArgs(part(parts, kCommit)))) {
     return nullptr;
   }
@@ -41,7 +44,7 @@ PyObject* add(PyObject* parts_and_remove, PyObject* item) {
 PyMethodDef kAdd = {"add", add, METH_O, "Adds a task, as WeakSet.add()."};
 
 // The parts, or null without an error where the set is not built as expected.
-Ref parts_of(PyObject* weak_set) {
+Ref parts_of(PyObject* weak_set, PyObject* module) {
   Ref data = Ref::steal(PyObject_GetAttrString(weak_set, "data"));
   Ref pending = data ? Ref::steal(PyObject_GetAttrString(weak_set, "_pending_removals")) : Ref();
   Ref iterating = pending ? Ref::steal(PyObject_GetAttrString(weak_set, "_iterating")) : Ref();
@@ -54,9 +57,22 @@ Ref parts_of(PyObject* weak_set) {
       !PySet_CheckExact(iterating.get())) {
     return Ref();
   }
-  static_assert(kParts == 4);
-  return Ref::steal(PyTuple_Pack(kParts, data.get(), pending.get(), iterating.get(), commit.get()));
+  static_assert(kParts == 5);
+  return Ref::steal(PyTuple_Pack(kParts, data.get(), pending.get(), iterating.get(), commit.get(), module));
 }
+
+constexpr const char* kTaskName = "fasterapi._native.first_task";
+
+// As a weak reference is called: the task, or None.
+PyObject* first_task(PyObject* capsule, PyObject*) {
+  auto** task = static_cast<PyObject**>(PyCapsule_GetPointer(capsule, kTaskName));
+  if (task == nullptr) return nullptr;
+  return Py_NewRef(*task == nullptr ? Py_None : *task);
+}
+
+PyMethodDef kFirstTask = {"first_task", first_task, METH_NOARGS, nullptr};
+
+void free_task(PyObject* capsule) { PyMem_Free(PyCapsule_GetPointer(capsule, kTaskName)); }
 
 }  // namespace
 
@@ -65,17 +81,77 @@ bool quicken_all_tasks(Module& module) {
   module.all_tasks_quickened = true;
   Ref tasks = Ref::steal(PyImport_ImportModule("asyncio.tasks"));
   Ref weak_set = tasks ? Ref::steal(PyObject_GetAttrString(tasks.get(), "_all_tasks")) : Ref();
-  Ref parts = weak_set ? parts_of(weak_set.get()) : Ref();
+  PyObject* native = PyType_GetModule(reinterpret_cast<PyTypeObject*>(module.run_type.get()));
+  Ref parts = weak_set && native != nullptr ? parts_of(weak_set.get(), native) : Ref();
   if (!parts) return !PyErr_Occurred();
   Ref remover = Ref::steal(PyCFunction_New(&kRemove, parts.get()));
   Ref bound = remover ? Ref::steal(PyTuple_Pack(2, parts.get(), remover.get())) : Ref();
   Ref adder = bound ? Ref::steal(PyCFunction_New(&kAdd, bound.get())) : Ref();
-  return adder && PyObject_SetAttrString(weak_set.get(), "add", adder.get()) == 0;
+  if (!adder || PyObject_SetAttrString(weak_set.get(), "add", adder.get()) != 0) return false;
+  module.all_tasks_data = Ref::share(part(parts.get(), kData));
+  module.all_tasks_add = std::move(adder);
+  return true;
+}
+
+bool FirstTask::open(Module& module) {
+  if (!module.all_tasks_data) return false;
+  auto** task = static_cast<PyObject**>(PyMem_Calloc(1, sizeof(PyObject*)));
+  Ref capsule = task == nullptr ? Ref() : Ref::steal(PyCapsule_New(task, kTaskName, free_task));
+  if (!capsule) PyMem_Free(task);
+  Ref entry = capsule ? Ref::steal(PyCFunction_New(&kFirstTask, capsule.get())) : Ref();
+  if (!entry || PySet_Add(module.all_tasks_data.get(), entry.get()) != 0) {
+    PyErr_Clear();
+    return false;
+  }
+  module_ = &module;
+  entry_ = std::move(entry);
+  task_ = task;
+  return true;
+}
+
+void FirstTask::close() {
+  forget();
+  if (!entry_) return;
+  *task_ = nullptr;
+  ErrorKept kept;
+  PyObject* data = module_->all_tasks_data.get();  // null: the interpreter ends
+  if (data != nullptr && PySet_Discard(data, entry_.get()) < 0) PyErr_Clear();
+  entry_.reset();
+}
+
+void FirstTask::expect(Module& module) {
+  if (!entry_ && !open(module)) return;
+  if (*task_ != nullptr) return;
+  thread_ = PyThreadState_Get();
+  module.first_task = this;
+}
+
+void FirstTask::forget() {
+  if (module_ != nullptr && module_->first_task == this) module_->first_task = nullptr;
+}
+
+bool FirstTask::take(PyObject* task) {
+  if (PyThreadState_Get() != thread_) return false;
+  module_->first_task = nullptr;
+  *task_ = task;
+  return true;
+}
+
+void FirstTask::settle(bool goes_on) {
+  forget();
+  PyObject* task = task_ == nullptr ? nullptr : std::exchange(*task_, nullptr);
+  if (task == nullptr || !goes_on || !module_->all_tasks_add) return;
+  if (!Ref::steal(PyObject_CallOneArg(module_->all_tasks_add.get(), task))) PyErr_WriteUnraisable(task);
 }
 
 #else
 
 bool quicken_all_tasks(Module&) { return true; }
+void FirstTask::expect(Module&) {}
+void FirstTask::forget() {}
+void FirstTask::settle(bool) {}
+bool FirstTask::take(PyObject*) { return false; }
+void FirstTask::close() {}
 
 #endif
 

@@ -33,22 +33,24 @@ bool Application::prepare(std::string root_path, PyObject* state) {
 }
 
 void Application::on_exchange(connection::Exchange& exchange, const base::RequestHead& head) {
-  Ref cycle = new_http_cycle(module_, *this, exchange);
-  if (!cycle) {
+  CycleObjects objects = spare_ ? std::move(spare_) : new_cycle_objects(module_);
+  if (!objects) {
     PyErr_WriteUnraisable(owner_);
     return exchange.detach();
   }
-  HttpCycle& http = reinterpret_cast<HttpCycleObject*>(cycle.get())->cycle();
+  HttpCycle& http = objects.begin(module_, *this, exchange);
   if (!app_) return;  // let go of already: the cycle's end cuts the exchange
   Ref scope = scopes_.build(head, exchange.origin(), exchange.forwarded());
-  Ref receive = scope ? new_receive(module_, cycle.get()) : Ref();
-  Ref send = receive ? new_send(module_, cycle.get()) : Ref();
   Ref task_factory;
-  if (send) task_factory = task_factory_of_loop();
+  if (scope) task_factory = task_factory_of_loop();
   if (!task_factory || !start_run(module_, options(task_factory.get()), runs_, app_.get(), std::move(scope),
-                                  std::move(receive), std::move(send), cycle.get(), http)) {
-    http.on_start_failure();
+                                  objects.receive, objects.send, objects.cycle.get(), http)) {
+    return http.on_start_failure();
   }
+  // Most requests are answered by the first step, and most applications keep nothing of them.
+  if (!objects.unshared()) return;
+  objects.end();
+  spare_ = std::move(objects);
 }
 
 StartOptions Application::options(PyObject* task_factory) {
@@ -101,6 +103,7 @@ void Application::let_go() {
   app_.reset();
   context_.reset();
   scopes_.clear();
+  spare_ = {};
 }
 
 }  // namespace fasterapi::asgi

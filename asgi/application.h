@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "asgi/http_cycle.h"
 #include "asgi/messages.h"
 #include "asgi/module.h"
 #include "asgi/scope.h"
@@ -63,6 +64,7 @@ class Application final : public connection::Handler {
   Ref task_keywords_;
   ScopeBuilder scopes_;
   Runs runs_;
+  CycleObjects spare_;  // of a request that is over
   std::uint64_t turn_ = 0;
   unsigned eager_this_turn_ = 0;
   HeaderList headers_;

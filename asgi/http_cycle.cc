@@ -1,6 +1,7 @@
 #include "asgi/http_cycle.h"
 
 #include <algorithm>
+#include <memory>
 #include <new>
 
 #include "asgi/application.h"
@@ -140,7 +141,7 @@ PyObject* HttpCycle::send(PyObject* message) {
         PyErr_Format(PyExc_ValueError,
                      "unexpected ASGI message %R: an http response is made of "
                      "'http.response.start' and 'http.response.body'",
-                     read.type.get());
+                     read.type);
         sent = false;
         break;
     }
@@ -168,7 +169,6 @@ bool HttpCycle::start(const Message& message) {
     if (!result) PyErr_SetString(PyExc_ValueError, result.failure().reason.c_str());
     sent = started_ = static_cast<bool>(result);
   }
-  ErrorKept kept;
   headers.clear();
   application_.header_list() = std::move(headers);
   return sent;
@@ -281,9 +281,20 @@ void HttpCycle::clear() {
 
 namespace {
 
-PyObject* call_receive(PyObject* self, PyObject*) { return object_of(self).cycle().receive(); }
+PyObject* refuse_call() {
+  PyErr_SetString(PyExc_RuntimeError, "this belongs to no request");
+  return nullptr;
+}
 
-PyObject* call_send(PyObject* self, PyObject* message) { return object_of(self).cycle().send(message); }
+PyObject* call_receive(PyObject* self, PyObject*) {
+  auto& cycle = object_of(self).cycle;
+  return cycle ? cycle->receive() : refuse_call();
+}
+
+PyObject* call_send(PyObject* self, PyObject* message) {
+  auto& cycle = object_of(self).cycle;
+  return cycle ? cycle->send(message) : refuse_call();
+}
 
 PyMethodDef kReceive = {"receive", guarded<&call_receive>, METH_NOARGS,
                         "receive() -> awaitable of the next event, a dict (ASGI HTTP 2.5)."};
@@ -294,18 +305,19 @@ PyMethodDef kSend = {"send", guarded<&call_send>, METH_O,
 
 int traverse(PyObject* object, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(object));
-  return object_of(object).cycle().traverse(visit, arg);
+  auto& cycle = object_of(object).cycle;
+  return cycle ? cycle->traverse(visit, arg) : 0;
 }
 
 int clear(PyObject* object) {
-  object_of(object).cycle().clear();
+  if (auto& cycle = object_of(object).cycle) cycle->clear();
   return 0;
 }
 
 void deallocate(PyObject* object) {
   PyTypeObject* type = Py_TYPE(object);
   PyObject_GC_UnTrack(object);
-  object_of(object).cycle().~HttpCycle();
+  std::destroy_at(&object_of(object).cycle);
   type->tp_free(object);
   Py_DECREF(type);
 }
@@ -321,19 +333,34 @@ PyType_Spec kSpec = {"fasterapi._native.HttpCycle", sizeof(HttpCycleObject), 0,
 
 }  // namespace
 
-Ref new_http_cycle(Module& module, Application& application, connection::Exchange& exchange) {
-  auto* object =
-      PyObject_GC_New(HttpCycleObject, reinterpret_cast<PyTypeObject*>(module.http_cycle_type.get()));
-  if (object == nullptr) return Ref();
-  auto* cycle =
-      new (object->storage) HttpCycle(module, application, exchange, reinterpret_cast<PyObject*>(object));
-  exchange.attach(*cycle);
-  PyObject_GC_Track(object);
-  return Ref::steal(reinterpret_cast<PyObject*>(object));
+HttpCycle& CycleObjects::begin(Module& module, Application& application, connection::Exchange& exchange) {
+  HttpCycle& begun = object_of(cycle.get()).cycle.emplace(module, application, exchange, cycle.get());
+  exchange.attach(begun);
+  return begun;
 }
 
-Ref new_receive(Module&, PyObject* cycle) { return Ref::steal(PyCFunction_New(&kReceive, cycle)); }
-Ref new_send(Module&, PyObject* cycle) { return Ref::steal(PyCFunction_New(&kSend, cycle)); }
+bool CycleObjects::unshared() const {
+  auto is_free = [](const Ref& method) {
+    auto* function = reinterpret_cast<PyCFunctionObject*>(method.get());
+    return Py_REFCNT(method.get()) == 1 && function->m_weakreflist == nullptr;
+  };
+  constexpr int kOurs = 3;  // this one, and one in each method
+  return Py_REFCNT(cycle.get()) == kOurs && is_free(receive) && is_free(send);
+}
+
+void CycleObjects::end() { object_of(cycle.get()).cycle.reset(); }
+
+CycleObjects new_cycle_objects(Module& module) {
+  auto* object =
+      PyObject_GC_New(HttpCycleObject, reinterpret_cast<PyTypeObject*>(module.http_cycle_type.get()));
+  if (object == nullptr) return {};
+  new (&object->cycle) std::optional<HttpCycle>();
+  PyObject_GC_Track(object);
+  Ref cycle = Ref::steal(reinterpret_cast<PyObject*>(object));
+  Ref receive = Ref::steal(PyCFunction_New(&kReceive, cycle.get()));
+  Ref send = receive ? Ref::steal(PyCFunction_New(&kSend, cycle.get())) : Ref();
+  return {std::move(cycle), std::move(receive), std::move(send)};
+}
 
 int add_http_cycle_type(PyObject* module, Module& state) {
   state.client_disconnected = Ref::steal(

@@ -3,6 +3,7 @@
 // so it holds a link to the exchange that either side cuts, and asks before every use.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -87,14 +88,24 @@ class HttpCycle final : public connection::ExchangeSink, public Awaited, public 
 };
 
 struct HttpCycleObject {
-  PyObject_HEAD alignas(HttpCycle) unsigned char storage[sizeof(HttpCycle)];
-  HttpCycle& cycle() { return *reinterpret_cast<HttpCycle*>(storage); }
+  PyObject_HEAD std::optional<HttpCycle> cycle;  // nothing between two requests that share this object
 };
 
-// Null with an error set. Attached to the exchange.
-Ref new_http_cycle(Module& module, Application& application, connection::Exchange& exchange);
-// The bound methods that the application is given.
-Ref new_receive(Module& module, PyObject* cycle);
-Ref new_send(Module& module, PyObject* cycle);
+// The Python objects of one request: the cycle, and the bound methods that the application is given.
+struct CycleObjects {
+  Ref cycle;
+  Ref receive;
+  Ref send;
+
+  explicit operator bool() const { return static_cast<bool>(send); }
+  // The cycle of a new exchange, attached to it.
+  HttpCycle& begin(Module& module, Application& application, connection::Exchange& exchange);
+  // Whether nobody else has a reference left: then they may serve another request.
+  bool unshared() const;
+  void end();
+};
+
+// False in the result, with an error set, when they cannot be made.
+CycleObjects new_cycle_objects(Module& module);
 
 }  // namespace fasterapi::asgi

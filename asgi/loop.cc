@@ -64,6 +64,7 @@ void Scheduler::close() {
   release_all(foreign_);
   for (Handle* handle : timers_) handle->scheduler = nullptr;
   release_all(timers_);
+  first_task_.close();
   // One by one: what a hook lets go of may take its own hook back.
   while (!close_hooks_.empty()) {
     const CloseHook hook = close_hooks_.front();
@@ -127,6 +128,7 @@ bool Scheduler::catch_first_step(PyObject* callback, Py_ssize_t count, PyObject*
   first_step_->callback_ = Ref::share(callback);
   first_step_->context_ = Ref::share(context);
   first_step_ = nullptr;
+  first_task_.expect(module_);  // right after this call the Task's constructor enters it in asyncio's set
   return true;
 }
 

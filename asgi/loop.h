@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "asgi/all_tasks.h"
 #include "asgi/handle.h"
 #include "asgi/module.h"
 #include "server/net/loop.h"
@@ -70,9 +71,14 @@ class Scheduler {
   class FirstStep {
    public:
     explicit FirstStep(Scheduler& scheduler) : scheduler_(scheduler) { scheduler_.first_step_ = this; }
-    ~FirstStep() { release(); }
+    ~FirstStep() {
+      release();
+      settle(false);
+    }
     void release() { scheduler_.first_step_ = nullptr; }
     void run();
+    // The step has been taken, or there is none: whether the task goes on.
+    void settle(bool goes_on) { scheduler_.first_task_.settle(goes_on); }
 
    private:
     friend class Scheduler;
@@ -133,6 +139,7 @@ class Scheduler {
   PyThreadState* released_ = nullptr;  // while the GIL is released around the poll
   unsigned long thread_ = 0;           // the thread of run_once()
   FirstStep* first_step_ = nullptr;
+  FirstTask first_task_;
   std::vector<CloseHook> close_hooks_;
   Ref error_;
   Ref task_factory_;

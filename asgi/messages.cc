@@ -1,7 +1,7 @@
 #include "asgi/messages.h"
 
-#include <algorithm>
-#include <iterator>
+#include <cstring>
+#include <utility>
 
 namespace fasterapi::asgi {
 
@@ -10,61 +10,76 @@ namespace {
 constexpr std::string_view kStart = "http.response.start";
 constexpr std::string_view kBody = "http.response.body";
 
-bool is_text(PyObject* text, std::string_view expected) {
-  return PyUnicode_IS_ASCII(text) &&
-         static_cast<std::size_t>(PyUnicode_GET_LENGTH(text)) == expected.size() &&
-         std::string_view(static_cast<const char*>(PyUnicode_DATA(text)), expected.size()) == expected;
+template <const std::string_view& kExpected>
+bool is_text(PyObject* text) {
+  return PyUnicode_GET_LENGTH(text) == static_cast<Py_ssize_t>(kExpected.size()) &&
+         PyUnicode_IS_ASCII(text) &&
+         std::memcmp(PyUnicode_DATA(text), kExpected.data(), kExpected.size()) == 0;
 }
 
 MessageType kind_of(PyObject* text) {
-  return is_text(text, kBody)    ? MessageType::kBody
-         : is_text(text, kStart) ? MessageType::kStart
+  return is_text<kBody>(text)    ? MessageType::kBody
+         : is_text<kStart>(text) ? MessageType::kStart
                                  : MessageType::kUnknown;
+}
+
+// By look-ups, in a copy: these may run the code of a strange key's __eq__. False with an error set.
+bool look_up(const Names& names, PyObject* object, Message& message) {
+  message.copy = Ref::steal(PyDict_Copy(object));
+  if (!message.copy) return false;
+  const std::pair<PyObject*, PyObject**> known[] = {{names.type, &message.type},
+                                                    {names.body, &message.body},
+                                                    {names.more_body, &message.more_body},
+                                                    {names.status, &message.status},
+                                                    {names.headers, &message.headers}};
+  for (const auto& [name, slot] : known) {
+    *slot = PyDict_GetItemWithError(message.copy.get(), name);
+    if (*slot == nullptr && PyErr_Occurred()) return false;
+  }
+  return true;
 }
 
 }  // namespace
 
 // One pass that compares pointers finds what literals in the application's code made, since those
-// are interned as our names are. Only a message with some other key is searched by look-ups, which
-// may run the code of a strange key's __eq__.
+// are interned as our names are. Only a message with some other key is searched by look-ups.
 bool read_message(Module& module, PyObject* object, Message& message) {
   if (!PyDict_Check(object)) {
     PyErr_Format(PyExc_TypeError, "an ASGI message must be a dict, not %.200s", Py_TYPE(object)->tp_name);
     return false;
   }
   const Names& names = module.names;
-  const std::pair<PyObject*, Ref*> known[] = {{names.type, &message.type},
-                                              {names.body, &message.body},
-                                              {names.more_body, &message.more_body},
-                                              {names.status, &message.status},
-                                              {names.headers, &message.headers}};
   bool others = false;
   Py_ssize_t position = 0;
   PyObject *key = nullptr, *value = nullptr;
   while (PyDict_Next(object, &position, &key, &value)) {
-    const auto* found = std::find_if(std::begin(known), std::end(known),
-                                     [key](const auto& entry) { return entry.first == key; });
-    if (found != std::end(known)) {
-      *found->second = Ref::share(value);
+    if (key == names.type) {
+      message.type = value;
+    } else if (key == names.body) {
+      message.body = value;
+    } else if (key == names.more_body) {
+      message.more_body = value;
+    } else if (key == names.status) {
+      message.status = value;
+    } else if (key == names.headers) {
+      message.headers = value;
     } else {
       others = true;
     }
   }
-  for (const auto& [name, slot] : known) {
-    if (!others || *slot) continue;
-    *slot = Ref::share(PyDict_GetItemWithError(object, name));
-    if (!*slot && PyErr_Occurred()) return false;
-  }
-  if (!message.type || !PyUnicode_Check(message.type.get())) {
+  if (others && !look_up(names, object, message)) return false;
+  if (message.type == nullptr || !PyUnicode_Check(message.type)) {
     PyErr_SetString(PyExc_TypeError, "an ASGI message must have a 'type' of type str");
     return false;
   }
-  message.kind = kind_of(message.type.get());
+  message.kind = kind_of(message.type);
   return true;
 }
 
 void HeaderList::clear() {
   headers_.clear();
+  if (kept_.empty()) return;
+  ErrorKept error;
   kept_.clear();
 }
 
@@ -113,7 +128,25 @@ bool HeaderList::read_pair(PyObject* pair) {
   return true;
 }
 
+// Of exact types all the way down: nobody's code runs, and nothing need be kept.
+bool HeaderList::read_plain(PyObject* headers) {
+  if (!PyList_CheckExact(headers) && !PyTuple_CheckExact(headers)) return false;
+  PyObject** pairs = PySequence_Fast_ITEMS(headers);
+  for (Py_ssize_t left = PySequence_Fast_GET_SIZE(headers); left > 0; --left) {
+    PyObject* pair = *pairs++;
+    if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) return false;
+    PyObject* name = PyTuple_GET_ITEM(pair, 0);
+    PyObject* value = PyTuple_GET_ITEM(pair, 1);
+    if (!PyBytes_CheckExact(name) || !PyBytes_CheckExact(value)) return false;
+    headers_.push_back({bytes_view(name), bytes_view(value)});
+  }
+  return true;
+}
+
 bool HeaderList::read(PyObject* headers) {
+  if (read_plain(headers)) return true;
+  headers_.clear();
+  Ref given = Ref::share(headers);
   Ref sequence =
       Ref::steal(PySequence_Fast(headers, "response headers must be an iterable of (name, value) pairs"));
   if (!sequence) return false;
@@ -126,7 +159,7 @@ bool HeaderList::read(PyObject* headers) {
 }
 
 bool read_start(const Message& message, int& status, HeaderList& headers) {
-  PyObject* number = message.status.get();
+  PyObject* number = message.status;
   if (number == nullptr || !PyLong_Check(number)) {
     PyErr_SetString(PyExc_TypeError, "http.response.start must have a 'status' of type int");
     return false;
@@ -138,12 +171,13 @@ bool read_start(const Message& message, int& status, HeaderList& headers) {
     return false;
   }
   status = static_cast<int>(value);
-  PyObject* list = message.headers.get();
+  PyObject* list = message.headers;
   return list == nullptr || list == Py_None || headers.read(list);
 }
 
 bool read_body(Module& module, const Message& message, BodyMessage& body) {
-  PyObject* bytes = message.body.get();
+  PyObject* bytes = message.body;
+  Ref more = Ref::share(message.more_body);  // reading the body may run the application's code
   if (bytes == nullptr || bytes == Py_None) {
     body.body = module.empty_bytes;
   } else if (PyBytes_CheckExact(bytes)) {
@@ -153,6 +187,7 @@ bool read_body(Module& module, const Message& message, BodyMessage& body) {
     body.body = to_bytes(bytes_view(bytes));
     if (!body.body) return false;
   } else if (PyByteArray_Check(bytes) || PyMemoryView_Check(bytes)) {
+    Ref given = Ref::share(bytes);
     body.body = Ref::steal(PyBytes_FromObject(bytes));
     if (!body.body) return false;
   } else {
@@ -160,8 +195,7 @@ bool read_body(Module& module, const Message& message, BodyMessage& body) {
                  Py_TYPE(bytes)->tp_name);
     return false;
   }
-  PyObject* more = message.more_body.get();
-  int truth = more == nullptr ? 0 : PyObject_IsTrue(more);
+  int truth = !more || more.get() == Py_False ? 0 : PyObject_IsTrue(more.get());
   if (truth < 0) return false;
   body.last = truth == 1 ? base::Last::kNo : base::Last::kYes;
   return true;

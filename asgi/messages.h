@@ -10,16 +10,18 @@
 
 namespace fasterapi::asgi {
 
-// Field names and values of one message: views into bytes objects that this object keeps alive.
-// Reused between messages, so that reading one allocates nothing.
+// Field names and values of one message: views into bytes objects that this object keeps alive, or that
+// `headers` does as long as no Python code runs. Reused between messages, so that reading one allocates
+// nothing.
 class HeaderList {
  public:
   // `headers`: an iterable of two-item iterables of bytes. False with an error set.
   bool read(PyObject* headers);
   std::span<const base::Header> view() const { return headers_; }
-  void clear();
+  void clear();  // an error that is set stays
 
  private:
+  bool read_plain(PyObject* headers);
   bool read_pair(PyObject* pair);
   bool read_bytes(PyObject* object, const char* what, std::string_view& view);
 
@@ -29,14 +31,16 @@ class HeaderList {
 
 enum class MessageType : unsigned char { kStart, kBody, kUnknown };
 
-// The entries of one ASGI message that the server knows; null where absent.
+// The entries of one ASGI message that the server knows; null where absent. Borrowed: good until Python
+// code runs.
 struct Message {
   MessageType kind = MessageType::kUnknown;
-  Ref type;
-  Ref status;
-  Ref headers;
-  Ref body;
-  Ref more_body;
+  PyObject* type = nullptr;
+  PyObject* status = nullptr;
+  PyObject* headers = nullptr;
+  PyObject* body = nullptr;
+  PyObject* more_body = nullptr;
+  Ref copy;  // of a message with other entries
 };
 
 // False with an error set (TypeError: no dict, or no "type" of type str).

@@ -193,10 +193,10 @@ void Module::clear() {
     for (auto& [key, object] : *table) Py_DECREF(object);
     table->clear();
   }
-  for (Ref* ref :
-       {&task_type, &cancelled_error, &format_handle, &extract_stack, &format_callback, &asyncio_logger,
-        &scheduler_type, &handle_type, &timer_handle_type, &completed_type, &awaitable_type, &run_type,
-        &http_cycle_type, &server_type, &client_disconnected, &completed, &empty_bytes}) {
+  for (Ref* ref : {&task_type, &cancelled_error, &format_handle, &extract_stack, &format_callback,
+                   &asyncio_logger, &scheduler_type, &handle_type, &timer_handle_type, &completed_type,
+                   &awaitable_type, &run_type, &http_cycle_type, &server_type, &client_disconnected,
+                   &completed, &empty_bytes, &all_tasks_data, &all_tasks_add}) {
     ref->reset();
   }
 }

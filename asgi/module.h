@@ -35,6 +35,8 @@ struct Names {
   PyObject* throw_ = nullptr;           // "throw"
 };
 
+class FirstTask;
+
 struct Module {
   Names names;
 
@@ -60,7 +62,12 @@ struct Module {
   Ref completed;  // the one awaitable that is always done, with None
   Ref empty_bytes;
   base::Ledger ledger;
+
+  // Of asyncio's set of all tasks, before Python 3.12 (see all_tasks.h).
   bool all_tasks_quickened = false;
+  Ref all_tasks_data;
+  Ref all_tasks_add;
+  FirstTask* first_task = nullptr;  // which expects a task to enter the set
 
   // Header names and methods seen before, so that each is made once. Bounded.
   std::unordered_map<std::string_view, PyObject*> header_names;

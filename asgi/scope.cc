@@ -84,6 +84,7 @@ bool ScopeBuilder::prepare(std::string root_path, PyObject* state) {
 Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origin,
                         const connection::Forwarded* forwarded) {
   const Names& names = module_.names;
+  if (!server_ && !learn_server(origin.local)) return Ref();
   Ref scope = begin(head);
   if (!scope) return Ref();
   PyObject* dict = scope.get();
@@ -104,20 +105,34 @@ Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origi
 // scope["asgi"] is given to many requests, and made anew once an application has changed it.
 bool ScopeBuilder::renew_asgi() {
   const Names& names = module_.names;
-  if (asgi_) {
-    Py_ssize_t position = 0;
-    PyObject *key = nullptr, *value = nullptr;
-    bool intact = PyDict_GET_SIZE(asgi_.get()) == 2;
-    while (intact && PyDict_Next(asgi_.get(), &position, &key, &value)) {
-      intact = (key == names.version && value == version_.get()) ||
-               (key == names.spec_version && value == spec_version_.get());
-    }
-    if (intact) return true;
-  }
+  if (asgi_ && asgi_is_intact()) return true;
   paths_.clear();
   asgi_ = Ref::steal(PyDict_New());
-  return asgi_ && put(asgi_.get(), names.version, version_) &&
-         put(asgi_.get(), names.spec_version, spec_version_) && put(prototype_.get(), names.asgi, asgi_);
+  if (!asgi_ || !put(asgi_.get(), names.version, version_) ||
+      !put(asgi_.get(), names.spec_version, spec_version_)) {
+    return false;
+  }
+#if PY_VERSION_HEX < 0x030C0000
+  asgi_tag_ = reinterpret_cast<PyDictObject*>(asgi_.get())->ma_version_tag;
+#endif
+  return put(prototype_.get(), names.asgi, asgi_);
+}
+
+bool ScopeBuilder::asgi_is_intact() const {
+#if PY_VERSION_HEX < 0x030C0000
+  // PEP 509: every change gives a dictionary a tag that none had before.
+  return reinterpret_cast<PyDictObject*>(asgi_.get())->ma_version_tag == asgi_tag_;
+#else
+  const Names& names = module_.names;
+  Py_ssize_t position = 0;
+  PyObject *key = nullptr, *value = nullptr;
+  bool intact = PyDict_GET_SIZE(asgi_.get()) == 2;
+  while (intact && PyDict_Next(asgi_.get(), &position, &key, &value)) {
+    intact = (key == names.version && value == version_.get()) ||
+             (key == names.spec_version && value == spec_version_.get());
+  }
+  return intact;
+#endif
 }
 
 // The scope as far as the target tells it.
@@ -158,13 +173,20 @@ bool ScopeBuilder::put_addresses(PyObject* scope, connection::Origin& origin) {
   if (addresses == nullptr) {
     auto made = std::make_unique<Addresses>();
     made->client = pair_of(origin.peer);
-    made->server = pair_of(origin.local);
+    made->server = server_ && origin.local == server_address_ ? server_ : pair_of(origin.local);
     if (!made->client || !made->server) return false;
     addresses = made.get();
     origin.annotation = std::move(made);
   }
   return put(scope, module_.names.client, addresses->client) &&
-         put(scope, module_.names.server, addresses->server);
+         (addresses->server.get() == server_.get() || put(scope, module_.names.server, addresses->server));
+}
+
+// What most connections have for "server" is in the prototype: the first one's.
+bool ScopeBuilder::learn_server(const net::Address& local) {
+  server_ = pair_of(local);
+  server_address_ = local;
+  return put(prototype_.get(), module_.names.server, server_);
 }
 
 bool ScopeBuilder::put_forwarded(PyObject* scope, const connection::Forwarded& forwarded) {
@@ -235,6 +257,7 @@ void ScopeBuilder::clear() {
   prototype_.reset();
   state_.reset();
   asgi_.reset();
+  server_.reset();
   paths_.clear();
   headers_.clear();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string>
 
 #include "asgi/module.h"
@@ -45,8 +46,10 @@ class ScopeBuilder {
 
  private:
   bool renew_asgi();
+  bool asgi_is_intact() const;
   Ref begin(const base::RequestHead& head);
   Ref begin_at(std::string_view raw_path);
+  bool learn_server(const net::Address& local);
   bool put_addresses(PyObject* scope, connection::Origin& origin);
   bool put_forwarded(PyObject* scope, const connection::Forwarded& forwarded);
   Ref method(std::string_view method);
@@ -60,7 +63,12 @@ class ScopeBuilder {
   Ref version_;
   Ref spec_version_;
   Ref asgi_;
+#if PY_VERSION_HEX < 0x030C0000
+  std::uint64_t asgi_tag_ = 0;  // of asgi_ as it was made
+#endif
   Ref state_;
+  net::Address server_address_;
+  Ref server_;
   Recent<64> paths_;     // raw path -> a scope with all that depends on nothing else
   Recent<128> headers_;  // "name\0value" -> the pair
   std::string root_path_;

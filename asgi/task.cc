@@ -1,6 +1,7 @@
 #include "asgi/task.h"
 
 #include <new>
+#include <optional>
 
 #include "asgi/coroutine.h"
 #include "asgi/guard.h"
@@ -19,7 +20,7 @@ struct Run {
   Runs* list;
   Run* previous;
   Run* next;
-  base::Ledger::Entry entry;
+  std::optional<base::Ledger::Entry> entry;  // from the start of a run to its end
 
   void link(Runs& runs) {
     list = &runs;
@@ -37,6 +38,7 @@ struct Run {
 };
 
 void Runs::release() {
+  spare_.reset();
   while (first_ != nullptr) {
     Ref task = std::move(first_->task);
     first_->unlink();
@@ -249,7 +251,8 @@ PyType_Slot kSlots[] = {
 PyType_Spec kSpec = {"fasterapi._native.ApplicationRun", sizeof(Run), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, kSlots};
 
-Ref make_run(Module& module, PyObject* owner_object, RunOwner& owner) {
+// A new run in a tuple of its own.
+Ref new_run(Module& module) {
   auto* self = PyObject_GC_New(Run, reinterpret_cast<PyTypeObject*>(module.run_type.get()));
   if (self == nullptr) return Ref();
   self->module = &module;
@@ -257,13 +260,14 @@ Ref make_run(Module& module, PyObject* owner_object, RunOwner& owner) {
                    &self->owner_object, &self->task}) {
     new (ref) Ref();
   }
-  self->owner_object = Ref::share(owner_object);
-  self->owner = &owner;
+  new (&self->entry) std::optional<base::Ledger::Entry>();
+  self->owner = nullptr;
   self->running = false;
   self->list = nullptr;
   self->previous = self->next = nullptr;
-  new (&self->entry) base::Ledger::Entry(module.ledger, base::Kind::kRun);
-  return Ref::steal(reinterpret_cast<PyObject*>(self));
+  PyObject_GC_Track(self);
+  Ref run = Ref::steal(reinterpret_cast<PyObject*>(self));
+  return Ref::steal(PyTuple_Pack(1, run.get()));
 }
 
 // loop.create_task(run), with whatever task factory the loop was given; a Task copies the context
@@ -277,15 +281,14 @@ Ref make_task_by_factory(Module& module, PyObject* loop, PyObject* run, PyObject
 }
 
 // asyncio.Task(run, loop=..., ...) without a dictionary of keywords made anew for each.
-Ref construct_task(Module& module, PyObject* run, PyObject* keywords) {
+Ref construct_task(Module& module, PyObject* arguments, PyObject* keywords) {
   auto* type = reinterpret_cast<PyTypeObject*>(module.task_type.get());
-  Ref arguments = Ref::steal(PyTuple_Pack(1, run));
-  Ref task = arguments ? Ref::steal(type->tp_new(type, arguments.get(), nullptr)) : Ref();
-  if (!task || type->tp_init(task.get(), arguments.get(), keywords) != 0) return Ref();
+  Ref task = Ref::steal(type->tp_new(type, arguments, nullptr));
+  if (!task || type->tp_init(task.get(), arguments, keywords) != 0) return Ref();
   return task;
 }
 
-Ref make_task(Module& module, const StartOptions& options, PyObject* run) {
+Ref make_task(Module& module, const StartOptions& options, PyObject* arguments) {
 #if PY_VERSION_HEX >= 0x030C0000
   Ref context = Ref::steal(PyContext_Copy(options.context));
   const Names& names = module.names;
@@ -293,11 +296,11 @@ Ref make_task(Module& module, const StartOptions& options, PyObject* run) {
       PyDict_SetItem(options.keywords, names.eager_start, options.eager ? Py_True : Py_False) != 0) {
     return Ref();
   }
-  return construct_task(module, run, options.keywords);
+  return construct_task(module, arguments, options.keywords);
 #else
   // The constructor copies the context that is current.
   if (PyContext_Enter(options.context) != 0) return Ref();
-  Ref task = construct_task(module, run, options.keywords);
+  Ref task = construct_task(module, arguments, options.keywords);
   ErrorKept kept;
   PyContext_Exit(options.context);
   return task;
@@ -308,24 +311,29 @@ Ref make_task(Module& module, const StartOptions& options, PyObject* run) {
 
 bool start_run(Module& module, const StartOptions& options, Runs& runs, PyObject* app, Ref scope, Ref receive,
                Ref send, PyObject* owner_object, RunOwner& owner) {
-  Ref object = make_run(module, owner_object, owner);
-  if (!object) return false;
-  Run& run = self_of(object.get());
+  Ref arguments = runs.take_spare();
+  if (!arguments) arguments = new_run(module);
+  if (!arguments) return false;
+  PyObject* object = PyTuple_GET_ITEM(arguments.get(), 0);
+  Run& run = self_of(object);
+  run.owner = &owner;
+  run.owner_object = Ref::share(owner_object);
+  run.entry.emplace(module.ledger, base::Kind::kRun);
   run.app = Ref::share(app);
   run.scope = std::move(scope);
   run.receive = std::move(receive);
   run.send = std::move(send);
-  PyObject_GC_Track(object.get());
   Ref task;
   if (options.task_factory != Py_None) {
-    task = make_task_by_factory(module, options.loop, object.get(), options.context);
+    task = make_task_by_factory(module, options.loop, object, options.context);
   } else if (PY_VERSION_HEX < 0x030C0000 && options.eager && options.scheduler != nullptr) {
     Scheduler::FirstStep first_step(*options.scheduler);
-    task = make_task(module, options, object.get());
+    task = make_task(module, options, arguments.get());
     first_step.release();
     if (task) first_step.run();
+    first_step.settle(task && run.owner != nullptr);
   } else {
-    task = make_task(module, options, object.get());
+    task = make_task(module, options, arguments.get());
   }
   if (!task) {
     run.owner = nullptr;
@@ -334,6 +342,13 @@ bool start_run(Module& module, const StartOptions& options, Runs& runs, PyObject
   if (run.owner != nullptr) {
     run.task = std::move(task);
     run.link(runs);
+    return true;
+  }
+  task.reset();
+  if (Py_REFCNT(object) == 1 && Py_REFCNT(arguments.get()) == 1) {
+    clear(object);
+    run.entry.reset();
+    runs.keep_spare(std::move(arguments));
   }
   return true;
 }

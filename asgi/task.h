@@ -28,10 +28,15 @@ class Runs {
   int traverse(visitproc visit, void* arg) const;
   Ref tasks() const;  // a new list of asyncio.Task; null with an error set
   bool empty() const { return first_ == nullptr; }
+  // A coroutine object that was used and is nobody else's any more, in the tuple that a Task's
+  // constructor takes; null where there is none.
+  Ref take_spare() { return std::move(spare_); }
+  void keep_spare(Ref arguments) { spare_ = std::move(arguments); }
 
  private:
   friend struct Run;
   Run* first_ = nullptr;
+  Ref spare_;
 };
 
 struct StartOptions {

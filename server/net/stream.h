@@ -16,6 +16,7 @@ struct Address {
   Family family = Family::kNone;
   std::string host;  // numeric address, or the socket's path
   int port = 0;
+  bool operator==(const Address&) const = default;
 };
 
 // Called by a stream, in the loop's thread. on_closed is the last call, and never comes after
