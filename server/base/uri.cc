@@ -53,9 +53,12 @@ bool has_target_bytes_only(std::string_view target) {
 }
 
 bool is_port(std::string_view text) {
-  if (text.size() > 5 || !std::all_of(text.begin(), text.end(), is_digit)) return false;
+  if (text.size() > 5) return false;
   unsigned number = 0;
-  for (char c : text) number = number * 10 + static_cast<unsigned>(c - '0');
+  for (char c : text) {
+    if (!is_digit(c)) return false;
+    number = number * 10 + static_cast<unsigned>(c - '0');
+  }
   return number <= 65535;
 }
 
@@ -210,7 +213,10 @@ bool percent_decode(std::string_view text, std::string& out) {
 
 bool is_authority(std::string_view host) {
   if (host.empty()) return true;  // RFC 9112 3.2: the Host of a target that has no authority
-  std::size_t end;
+  std::size_t end = 0;
+  while (end < host.size() && kRegNameBytes[static_cast<unsigned char>(host[end])]) ++end;
+  if (end == host.size()) return true;
+  if (host[end] == ':' && end != 0) return is_port(host.substr(end + 1));
   if (host[0] == '[') {
     end = host.find(']');
     if (end == std::string_view::npos || !is_ip_literal(host.substr(1, end - 1))) return false;

@@ -7,10 +7,7 @@
 
 namespace fasterapi::net {
 
-void Deadline::arm(std::chrono::milliseconds from_now) {
-  if (armed()) wheel_.unlink(*this);
-  wheel_.link(*this, from_now);
-}
+void Deadline::arm(std::chrono::milliseconds from_now) { wheel_.arm(*this, from_now); }
 
 void Deadline::disarm() {
   if (armed()) wheel_.unlink(*this);
@@ -22,15 +19,25 @@ int TimerWheel::wait_ms(std::uint64_t now_ms) const {
   return next > now_ms ? static_cast<int>(next - now_ms) : 0;
 }
 
-void TimerWheel::link(Deadline& deadline, std::chrono::milliseconds from_now) {
+void TimerWheel::arm(Deadline& deadline, std::chrono::milliseconds from_now) {
   // Not the turn's time: what ran since may have blocked for longer than the deadline.
-  std::uint64_t now = std::max(now_ms_, monotonic_ms());
+  const std::uint64_t now = std::max(now_ms_, monotonic_ms());
+  const auto wait = static_cast<std::uint64_t>(from_now.count() < 0 ? 0 : from_now.count());
+  const std::uint64_t tick = (now + wait) / kTickMs + 1;  // the end of that tick: late, never early
+  if (deadline.armed()) {
+    // Put off, as with each request of a connection: it moves when its slot comes round, and not now,
+    // which would touch its neighbours' memory.
+    if (tick >= deadline.tick_) {
+      deadline.tick_ = tick;
+      return;
+    }
+    unlink(deadline);
+  }
   if (armed_++ == 0) {
     tick_ = now / kTickMs;
     loop_.changed();
   }
-  auto wait = static_cast<std::uint64_t>(from_now.count() < 0 ? 0 : from_now.count());
-  deadline.tick_ = (now + wait) / kTickMs + 1;  // the end of that tick: late, never early
+  deadline.tick_ = tick;
   push(deadline);
 }
 

@@ -61,7 +61,7 @@ class TimerWheel {
 
   void push(Deadline& deadline);
   void pull(Deadline& deadline);
-  void link(Deadline& deadline, std::chrono::milliseconds from_now);
+  void arm(Deadline& deadline, std::chrono::milliseconds from_now);
   void unlink(Deadline& deadline);
   void run_slot(std::uint64_t tick);
 
