@@ -264,38 +264,56 @@ Result<void> ResponseEncoder::admit(std::size_t size, Last last) {
   return {};
 }
 
-void ResponseEncoder::open_chunk(std::size_t size) {
-  if (framing_ != Framing::kChunked || size == 0) return;  // an empty chunk would be the last one
-  std::string& out = output_.tail();
-  const std::size_t before = out.size();
+namespace {
+
+// RFC 9112 7.1: what stands around a chunk's data.
+constexpr std::string_view kChunkEnd = "\r\n";
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
+constexpr std::string_view kChunkEndAndLast = "\r\n0\r\n\r\n";
+
+void append_chunk_size(std::string& out, std::size_t size) {
   base::append_hex(out, size);
-  out.append("\r\n");
-  output_.grown(out.size() - before);
+  out.append(kChunkEnd);
 }
 
-void ResponseEncoder::close_chunk(std::size_t size, Last last) {
-  if (framing_ != Framing::kChunked) return;
-  if (size != 0) output_.append(last == Last::kYes ? "\r\n0\r\n\r\n" : "\r\n");
-  if (size == 0 && last == Last::kYes) output_.append("0\r\n\r\n");
+}  // namespace
+
+// A chunk, unless it is empty, which would be the last one; and the last one.
+void ResponseEncoder::write_chunk(std::string_view bytes, Last last) {
+  std::string& out = output_.tail();
+  const std::size_t before = out.size();
+  if (!bytes.empty()) {
+    append_chunk_size(out, bytes.size());
+    out.append(bytes);
+    out.append(last == Last::kYes ? kChunkEndAndLast : kChunkEnd);
+  } else if (last == Last::kYes) {
+    out.append(kLastChunk);
+  }
+  output_.grown(out.size() - before);
 }
 
 Result<void> ResponseEncoder::send_body(std::string_view bytes, Last last) {
   if (Result<void> result = admit(bytes.size(), last); !result) return result;
-  if (framing_ == Framing::kNone) return {};
-  open_chunk(bytes.size());
-  output_.append(bytes);
-  close_chunk(bytes.size(), last);
+  if (framing_ == Framing::kChunked) {
+    write_chunk(bytes, last);
+  } else if (framing_ != Framing::kNone) {
+    output_.append(bytes);
+  }
   return {};
 }
 
 Result<void> ResponseEncoder::send_body(base::Slice bytes, Last last) {
   const std::size_t size = bytes.bytes().size();
-  if (size < settings_.zero_copy_threshold) return send_body(bytes.bytes(), last);
+  if (size == 0 || size < settings_.zero_copy_threshold) return send_body(bytes.bytes(), last);
   if (Result<void> result = admit(size, last); !result) return result;
-  if (framing_ == Framing::kNone) return {};
-  open_chunk(size);
-  output_.append(std::move(bytes));
-  close_chunk(size, last);
+  if (framing_ == Framing::kChunked) {
+    std::string& out = output_.tail();
+    const std::size_t before = out.size();
+    append_chunk_size(out, size);
+    output_.grown(out.size() - before);
+  }
+  if (framing_ != Framing::kNone) output_.append(std::move(bytes));
+  if (framing_ == Framing::kChunked) output_.append(last == Last::kYes ? kChunkEndAndLast : kChunkEnd);
   return {};
 }
 

@@ -46,8 +46,7 @@ class ResponseEncoder {
   base::Result<Plan> plan(const base::ResponseHead& head) const;
   void write_head(const base::ResponseHead& head, const DefaultHeaders& defaults, const Plan& plan);
   base::Result<void> admit(std::size_t size, base::Last last);
-  void open_chunk(std::size_t size);
-  void close_chunk(std::size_t size, base::Last last);
+  void write_chunk(std::string_view bytes, base::Last last);
 
   const base::Settings& settings_;
   base::Output output_;
