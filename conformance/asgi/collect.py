@@ -70,6 +70,16 @@ class Collector:
                 self.failed.update(result["rows"])
         return report
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Any:
+        """A server that failed a test is not asked again: what it does then may be of that."""
+        yield
+        servers = getattr(item, "funcargs", {}).get("shared_servers")
+        if servers and self.results and self.results[-1]["outcome"] == FAILED:
+            for server in servers.values():
+                server.kill()
+            servers.clear()
+
     def pytest_sessionfinish(self) -> None:
         self.missing.unlink(missing_ok=True)
         self.file.write_text(json.dumps(self.results, indent=1))

@@ -203,7 +203,6 @@ def test_L10b_no_new_connection_is_served_while_the_server_stops(serve, number):
         server.signal(number)
         assert stops_serving(server)
         server.probe.open("answer")
-        connection.response()
 
 
 def test_L10_streamed_response_in_flight_is_finished(serve, tag):

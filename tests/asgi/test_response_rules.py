@@ -219,8 +219,10 @@ def test_H92_body_that_is_not_finished(server, tag):
         connection.expect_end()
 
 
-@pytest.mark.parametrize("value", ["close", "Close", "x, close", "close, te"])
-def test_H94_client_asks_to_close(server, value):
+@pytest.mark.parametrize(
+    "value", ["close", "Close", "x, close", "close, te"], ids=["H94", "in another case", "last", "first"]
+)
+def test_client_asks_to_close(server, value):
     with server.connect() as connection:
         response = connection.get("/hello", [("Connection", value)])
         assert response.body == b"Hello, World!"

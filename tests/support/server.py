@@ -253,6 +253,19 @@ class ServerProcess:
         self.signal(signal.SIGTERM)
         return self.wait()
 
+    def kill(self) -> None:
+        """Ends the server and its children at once, without a word."""
+        self.ended = True
+        self._kill_all()
+        self.probe.close()
+
+    def _kill_all(self) -> None:
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
     def end(self) -> None:
         """Ends the server, by force if it has to; then checks what it left behind."""
         if self.ended:
@@ -264,11 +277,7 @@ class ServerProcess:
                 self.signal(signal.SIGINT)
                 self.wait()
         finally:
-            try:
-                os.killpg(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            self.process.wait()
+            self._kill_all()
             for reader in self._readers:
                 reader.join(STOP_LIMIT)
             self.probe.drain(1.0)
