@@ -26,6 +26,7 @@ class Application final : public connection::Handler {
   // Once, before the first exchange. False with an error set.
   bool prepare(std::string root_path, PyObject* state);
   void on_exchange(connection::Exchange& exchange, const base::RequestHead& head) override;
+  std::size_t in_hand() const override { return runs_.size(); }
 
   // logger.error(message, exc_info=error), or without exc_info where `error` is null.
   void report(const char* message, PyObject* error);

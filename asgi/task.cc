@@ -27,11 +27,13 @@ struct Run {
     next = runs.first_;
     if (next != nullptr) next->previous = this;
     runs.first_ = this;
+    ++runs.size_;
   }
   void unlink() {
     if (list == nullptr) return;
     (previous == nullptr ? list->first_ : previous->next) = next;
     if (next != nullptr) next->previous = previous;
+    --list->size_;
     list = nullptr;
     previous = next = nullptr;
   }

@@ -32,11 +32,13 @@ class Runs {
   // constructor takes; null where there is none.
   Ref take_spare() { return std::move(spare_); }
   void keep_spare(Ref arguments) { spare_ = std::move(arguments); }
+  std::size_t size() const { return size_; }
 
  private:
   friend struct Run;
   Run* first_ = nullptr;
   Ref spare_;
+  std::size_t size_ = 0;
 };
 
 struct StartOptions {

@@ -5,13 +5,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <string>
-#include <utility>
-#include <vector>
+#include <limits>
 
 namespace fasterapi::base {
 
 using Milliseconds = std::chrono::milliseconds;
+
+inline constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
 
 struct Settings {
   // --- Size of a request's head -------------------------------------------------------------
@@ -24,6 +24,20 @@ struct Settings {
   // Chunk extensions carry nothing we use; without a cap they are free bytes for a client.
   std::size_t max_chunk_extensions = 16 * 1024;
 
+  // --- Size of its body ---------------------------------------------------------------------
+  // A body is not held, it is passed on as the application takes it: only the application knows
+  // how much is too much. Above it 413.
+  std::size_t max_body = kUnlimited;
+
+  // --- What is served at the same time ------------------------------------------------------
+  // Connections, or requests whose application has not finished, at which a further request is
+  // answered 503; uvicorn's meaning, and its default.
+  std::size_t max_concurrency = kUnlimited;
+  // Connections at which no more are accepted. They wait in the kernel's queue: another worker may
+  // take them from there, and a 503 for each would cost the descriptors that are short. The Python
+  // side gives 90 % of the descriptors: the rest is the application's files and upstream connections.
+  std::size_t max_connections = kUnlimited;
+
   // --- Memory of one connection -------------------------------------------------------------
   // Unread request body (and unparsed pipelined bytes) held before the socket is no longer read.
   std::size_t body_high_water = 64 * 1024;
@@ -35,7 +49,8 @@ struct Settings {
   // than keeping the application's object alive and adding an iovec.
   std::size_t zero_copy_threshold = 16 * 1024;
   // Rest of a request body that nobody read, swallowed so that the client sees the answer
-  // instead of a reset (Go's net/http uses the same figure); beyond it the connection is closed.
+  // instead of a reset (Go's net/http uses the same figure). Beyond it our side is closed, and as much
+  // again is swallowed until linger_timeout, for a client that reads only when it has sent all.
   std::size_t max_discarded_body = 256 * 1024;
 
   // --- Time, each phase's deadline ----------------------------------------------------------
@@ -43,6 +58,9 @@ struct Settings {
   Milliseconds head_timeout{10'000};
   // A request body must make some progress in this time.
   Milliseconds body_timeout{30'000};
+  // Bytes a second that a request body must come in at, seen over body_timeout: or a byte every few
+  // seconds would hold a connection for ever. Kestrel's figure; the slowest modem has ten times that.
+  std::size_t min_body_rate = 240;
   // A response must make some progress in this time.
   Milliseconds write_timeout{60'000};
   // An idle connection after its last response; uvicorn's default.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/base/bytes.h"
+
 namespace fasterapi::connection {
 
 Http1Connection::Http1Connection(Server& server, std::unique_ptr<net::Stream> stream)
@@ -10,8 +12,8 @@ Http1Connection::Http1Connection(Server& server, std::unique_ptr<net::Stream> st
       stream_(std::move(stream)),
       codec_(server.settings()),
       deadline_(
-          server.loop().wheel(), [](void* self) { static_cast<Http1Connection*>(self)->on_deadline(); },
-          this),
+          server.loop().wheel(), server.settings(),
+          [](void* self) { static_cast<Http1Connection*>(self)->on_deadline(); }, this),
       entry_(server.loop().ledger(), base::Kind::kConnection) {
   settle_ = {[](void* self) { static_cast<Http1Connection*>(self)->settle(); }, this};
   proceed_ = {[](void* self) { static_cast<Http1Connection*>(self)->settle(); }, this};
@@ -49,7 +51,10 @@ void Http1Connection::abort() {
 // the kernel's code for sending and ours for answering do not drive each other out of the cache.
 void Http1Connection::on_bytes(std::string_view bytes) {
   if (ended_) return;
-  if (lingering_ || refused_) return;
+  if (lingering_ || refused_) {
+    discarded_ += bytes.size();
+    return update_reading();
+  }
   settling_ = true;
   handle(codec_.receive(bytes));
   settling_ = false;
@@ -111,41 +116,58 @@ void Http1Connection::handle(std::span<const http1::Event> events) {
 void Http1Connection::begin_request() {
   in_request_ = true;
   began_ = true;
-  moved_ = true;
+  deadline_.restart();
   waiting_ = false;
   unread_ = 0;
+  delivered_ = 0;
   discarded_ = 0;
   continue_due_ = codec_.head().expects_continue;
   if (peer_trusted_) forwarded_ = server_.proxies().read(codec_.head().headers);
   begin_turn();
   ++requests_this_turn_;
-  server_.count_request();
   if (draining_) codec_.close_after_response();
+  if (int status = server_.refusal(codec_.head())) return end_request(status);
+  server_.count_request();
   server_.handler().on_exchange(*this, codec_.head());
 }
 
 void Http1Connection::deliver_body(std::string_view bytes) {
-  moved_ = true;
+  deadline_.received(bytes.size());
   continue_due_ = false;
   if (sink_ == nullptr) {
     discarded_ += bytes.size();
     return;
   }
+  delivered_ += bytes.size();
+  if (delivered_ > server_.settings().max_body) return end_request(413);
   unread_ += bytes.size();
   sink_->on_body(bytes);
 }
 
 // Answers a fault of the peer if that is still possible; the connection ends either way.
 void Http1Connection::refuse(const base::Failure& failure) {
-  bool answered = in_request_ && codec_.head_sent();
+  const bool begun = in_request_ && codec_.head_sent();
+  const bool answered = begun && codec_.response_complete();
   cut_exchange();
   in_request_ = false;
-  if (answered || failure.status == 0) {
-    aborted_ = true;
-    return;
-  }
-  http1::append_error_response(codec_.output(), failure.status, default_headers());
+  aborted_ = !answered && (begun || failure.status == 0);
+  if (aborted_) return;
+  if (!answered) http1::append_error_response(codec_.output(), failure.status, default_headers());
   refused_ = true;
+}
+
+// Ends the request in hand without the application: by an answer with which the connection ends, or
+// where another has begun by a cut.
+void Http1Connection::end_request(int status) {
+  cut_exchange();
+  aborted_ = codec_.head_sent();
+  if (aborted_) return;
+  const std::string_view phrase = base::reason_phrase(status);
+  std::string length;
+  base::append_decimal(length, phrase.size());
+  const base::Header headers[] = {
+      {"content-type", "text/plain; charset=utf-8"}, {"content-length", length}, {"connection", "close"}};
+  aborted_ = !start({status, headers}) || !body(phrase, base::Last::kYes);
 }
 
 // --- From the application's side -----------------------------------------------------------
@@ -170,7 +192,7 @@ void Http1Connection::detach() {
 
 void Http1Connection::want_body() {
   codec_.send_continue();
-  if (std::exchange(continue_due_, false)) moved_ = true;
+  if (std::exchange(continue_due_, false)) deadline_.restart();
   if (!codec_.output().empty()) changed();
 }
 
@@ -307,10 +329,11 @@ bool Http1Connection::close_if_done() {
 }
 
 // A close while the peer still sends makes its kernel throw our answer away (RFC 9112 9.6): end
-// our side, and swallow the rest for a while.
+// our side, and swallow some more for a while.
 void Http1Connection::linger() {
   lingering_ = true;
   in_request_ = false;
+  discarded_ = 0;
   if (peer_ended_) return end();
   stream_->shutdown();
 }
@@ -318,18 +341,20 @@ void Http1Connection::linger() {
 void Http1Connection::update_reading() {
   if (ended_ || peer_ended_) return;
   const base::Settings& settings = server_.settings();
-  bool full = unread_ >= settings.body_high_water || codec_.rest_size() >= settings.body_high_water ||
-              (!in_request_ && queued() >= settings.write_high_water);
-  if (full && !lingering_) {
+  bool full = lingering_ || refused_
+                  ? discarded_ > settings.max_discarded_body
+                  : unread_ >= settings.body_high_water || codec_.rest_size() >= settings.body_high_water ||
+                        (!in_request_ && queued() >= settings.write_high_water);
+  if (full) {
     stream_->read_stop();
   } else {
     stream_->read_start();
   }
 }
 
-Http1Connection::Phase Http1Connection::phase() const {
+Phase Http1Connection::phase() {
   if (lingering_) return Phase::kLinger;
-  if (unwritten_ > 0) return Phase::kWrite;
+  if (queued() > 0) return Phase::kWrite;
   if (in_request_) {
     if (codec_.request_complete() || unread_ >= server_.settings().body_high_water) return Phase::kNone;
     // A client that waits for "100 Continue" owes nothing, as long as that may come.
@@ -338,45 +363,23 @@ Http1Connection::Phase Http1Connection::phase() const {
   return codec_.in_head() || !began_ ? Phase::kHead : Phase::kKeepAlive;
 }
 
-base::Milliseconds Http1Connection::timeout(Phase phase) const {
-  const base::Settings& settings = server_.settings();
-  switch (phase) {
-    case Phase::kHead:
-      return settings.head_timeout;
-    case Phase::kBody:
-      return settings.body_timeout;
-    case Phase::kWrite:
-      return settings.write_timeout;
-    case Phase::kKeepAlive:
-      return settings.keep_alive_timeout;
-    default:
-      return settings.linger_timeout;
-  }
-}
-
 void Http1Connection::update_deadline() {
-  if (ended_) return;
-  unwritten_ = queued();
-  Phase now = phase();
-  bool progress = now == Phase::kWrite ? stream_->written() > written_ : moved_;
-  written_ = stream_->written();
-  moved_ = false;
-  if (now == phase_ && !progress) return;
-  phase_ = now;
-  if (now == Phase::kNone) return deadline_.disarm();
-  deadline_.arm(timeout(now));
+  if (!ended_) deadline_.wait_for(phase(), stream_->written());
 }
 
 void Http1Connection::on_deadline() {
-  switch (phase_) {
+  switch (deadline_.phase()) {
     case Phase::kHead:
-    case Phase::kBody:
-      if (!in_request_ && !codec_.in_head()) return end();
+      if (!codec_.in_head()) return end();
       refuse({408, "the request took too long"});
+      return settle();
+    case Phase::kBody:
+      if (codec_.response_complete()) return end();
+      end_request(408);
       return settle();
     case Phase::kWrite:
       // The kernel may have taken bytes without a call to us: that was progress.
-      if (stream_->written() > written_) return update_deadline();
+      if (deadline_.progressed(stream_->written())) return update_deadline();
       stream_->reset();
       return end();
     default:
@@ -391,7 +394,7 @@ void Http1Connection::cut_exchange() {
 void Http1Connection::end() {
   if (ended_) return;
   ended_ = true;
-  deadline_.disarm();
+  deadline_.stop();
   stream_->read_stop();
   // Where the end of the connection is the end of the body (HTTP/1.0), only a reset tells the
   // peer that this body is not whole.

@@ -13,11 +13,11 @@
 
 #include "server/base/ledger.h"
 #include "server/connection/exchange.h"
+#include "server/connection/phase_deadline.h"
 #include "server/connection/server.h"
 #include "server/http1/codec.h"
 #include "server/net/loop.h"
 #include "server/net/stream.h"
-#include "server/net/timer.h"
 
 namespace fasterapi::connection {
 
@@ -49,13 +49,11 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   std::size_t index = 0;  // this connection's place in the server's list
 
  private:
-  // What the connection waits for; each has its deadline.
-  enum class Phase : unsigned char { kNone, kHead, kBody, kWrite, kKeepAlive, kLinger };
-
   void handle(std::span<const http1::Event> events);
   void begin_request();
   void deliver_body(std::string_view bytes);
   void refuse(const base::Failure& failure);
+  void end_request(int status);
   void let_go();
   template <class Bytes>
   base::Result<void> write_body(Bytes bytes, base::Last last);
@@ -70,8 +68,7 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   void linger();
   void update_reading();
   void update_deadline();
-  Phase phase() const;
-  base::Milliseconds timeout(Phase phase) const;
+  Phase phase();
   void on_deadline();
   void cut_exchange();
   void end();
@@ -87,19 +84,16 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   ExchangeSink* sink_ = nullptr;
   net::Deferred settle_;
   net::Deferred proceed_;  // the next pipelined request, in the next turn
-  net::Deadline deadline_;
-  Phase phase_ = Phase::kNone;
+  PhaseDeadline deadline_;
   std::size_t unread_ = 0;     // body bytes delivered and not yet taken
+  std::size_t delivered_ = 0;  // body bytes of this request
   std::size_t discarded_ = 0;  // bytes that nobody will read
-  std::size_t unwritten_ = 0;  // queued() at the last settle()
-  std::uint64_t written_ = 0;  // the stream's, when the write deadline was armed
   std::uint64_t turn_ = 0;
   unsigned requests_this_turn_ = 0;
   std::size_t written_this_turn_ = 0;
   bool peer_trusted_ = false;  // as a proxy
   bool in_request_ = false;    // a head was handed on, and request and answer are not both complete
   bool began_ = false;         // there was a request on this connection
-  bool moved_ = false;         // a request began, or its body went on, since the deadline was armed
   bool continue_due_ = false;  // the client waits for "100 Continue"
   bool settling_ = false;      // a caller below settles: changed() need not ask for it
   bool draining_ = false;

@@ -13,6 +13,7 @@ namespace {
 using base::Last;
 using std::chrono::milliseconds;
 using testing::FakePeer;
+using testing::Feed;
 using testing::RecordedExchange;
 
 constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -161,6 +162,7 @@ TEST_F(Http1DeadlineTest, ABodyWithoutProgressIsAnswered408) {
 }
 
 TEST_F(Http1DeadlineTest, ProgressMovesTheBodysDeadline) {
+  settings.min_body_rate = 0;
   FakePeer& peer = connect();
   peer.send(kPost);
   for (int i = 0; i < 5; ++i) {
@@ -171,6 +173,65 @@ TEST_F(Http1DeadlineTest, ProgressMovesTheBodysDeadline) {
   almost(settings.body_timeout);
   past();
   EXPECT_EQ(handler[0].cuts, 1);
+}
+
+TEST_F(Http1DeadlineTest, ABodyAtTheLeastRateIsWaitedFor) {
+  FakePeer& peer = connect();
+  peer.send(kPost);
+  for (int i = 0; i < 3600; ++i) {
+    clock.advance(milliseconds(1000));
+    peer.send(std::string(settings.min_body_rate, 'b'));
+    ASSERT_EQ(handler[0].cuts, 0) << i << " s";
+  }
+}
+
+TEST_F(Http1DeadlineTest, ABodyThatDripsIsAnswered408) {
+  FakePeer& peer = connect();
+  peer.send(kPost);
+  milliseconds passed{0};
+  while (handler[0].cuts == 0 && passed < 10 * settings.body_timeout) {
+    peer.send("b");
+    clock.advance(milliseconds(1000));
+    passed += milliseconds(1000);
+  }
+  EXPECT_EQ(peer.received(), error(408, "Request Timeout"));
+  EXPECT_GE(passed, settings.body_timeout);
+  EXPECT_LE(passed, settings.body_timeout + milliseconds(2000));
+}
+
+TEST_F(Http1DeadlineTest, ABodySentByBytesAtTheLeastRateIsWaitedFor) {
+  settings.min_body_rate = 3000;  // a byte is worth a third of a millisecond
+  FakePeer& peer = connect(Feed::kByteByByte);
+  peer.send(kPost);
+  for (int i = 0; i < 60; ++i) {
+    clock.advance(milliseconds(1000));
+    peer.send(std::string(settings.min_body_rate, 'b'));
+    ASSERT_EQ(handler[0].cuts, 0) << i << " s";
+  }
+}
+
+TEST_F(Http1DeadlineTest, MuchAtOnceBuysNoLongerSilence) {
+  FakePeer& peer = connect();
+  peer.send(kPost);
+  peer.send(std::string(500'000, 'b'));
+  almost(settings.body_timeout);
+  EXPECT_EQ(handler[0].cuts, 0);
+  past();
+  EXPECT_EQ(handler[0].cuts, 1);
+}
+
+TEST_F(Http1DeadlineTest, EachBodyHasItsOwnTime) {
+  answer_with_target();
+  FakePeer& peer = connect();
+  const std::string head = "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n";
+  peer.send(head + "a");
+  almost(settings.body_timeout);
+  peer.send("a" + head + "a");  // the next one begins in the same read
+  ASSERT_EQ(handler.size(), 2u);
+  almost(settings.body_timeout);
+  EXPECT_EQ(server().connections(), 1u);
+  past();
+  EXPECT_EQ(server().connections(), 0u);
 }
 
 TEST_F(Http1DeadlineTest, ABodyThatWeDoNotReadHasNoDeadline) {

@@ -273,12 +273,38 @@ TEST_F(Http1EndingTest, AfterAnEarlyAnswerALargeRestEndsTheConnection) {
   peer.send("b");
   EXPECT_TRUE(peer.shut_down());
   EXPECT_FALSE(peer.closed());
-  peer.send(std::string(500'000, 'b'));
+  peer.send(std::string(100'000, 'b'));
   EXPECT_EQ(peer.unread(), 0u);  // swallowed still, so that the answer is not lost to a reset
+  peer.send(std::string(10 * FakePeer::kOneRead, 'b'));
+  EXPECT_GT(peer.unread(), 0u);  // but not for ever
+  EXPECT_FALSE(peer.closed());
+  EXPECT_EQ(peer.received(), ok("/p"));
+  clock.advance(settings.linger_timeout + std::chrono::milliseconds(200));
+  turn();
+  EXPECT_TRUE(peer.closed());
+}
+
+TEST_F(Http1EndingTest, AClientThatEndsWhileWeLingerIsNotWaitedFor) {
+  answer_with_target();
+  FakePeer& peer = connect();
+  peer.send("@");
+  EXPECT_TRUE(peer.shut_down());
+  peer.send("some more");
   peer.end();
   turn();
   EXPECT_TRUE(peer.closed());
+}
+
+// A fault in the rest of a body behind its answer: that was sent, and must arrive.
+TEST_F(Http1EndingTest, AnEarlyAnswerIsNotLostToAFaultBehindIt) {
+  answer_with_target();
+  FakePeer& peer = connect();
+  peer.send("POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n");
   EXPECT_EQ(peer.received(), ok("/p"));
+  peer.send("no chunk\r\n");
+  EXPECT_EQ(peer.received(), ok("/p"));
+  EXPECT_TRUE(peer.shut_down());
+  EXPECT_FALSE(peer.closed());
 }
 
 TEST_F(Http1EndingTest, AnEarlyAnswerThatClosesLingersAtOnce) {

@@ -8,7 +8,7 @@
 namespace fasterapi::connection {
 
 namespace {
-constexpr std::uint64_t kScarcityReportMs = 10'000;
+constexpr std::uint64_t kWaitingReportMs = 10'000;
 }  // namespace
 
 Server::Server(net::Loop& loop, const base::Settings& settings, Handler& handler, base::Log& log,
@@ -33,20 +33,46 @@ Server::~Server() {
 
 base::Result<void> Server::listen(int fd, int backlog) {
   auto listener = net::Listener::open(
-      loop_, fd, backlog, [this](std::unique_ptr<net::Stream> stream) { serve(std::move(stream)); },
-      [this](int error) { report_scarcity(error); });
+      loop_, fd, backlog, [this](std::unique_ptr<net::Stream> stream) { accept(std::move(stream)); },
+      [this](int error) { report_waiting(net::error_text(error)); });
   if (!listener) return listener.failure();
   listeners_.push_back(std::move(*listener));
+  if (held_) listeners_.back()->hold();
   return {};
 }
 
 // Now and then: it happens with every connection that comes.
-void Server::report_scarcity(int error) {
+void Server::report_waiting(const std::string& why) {
   const std::uint64_t now = loop_.now_ms() + 1;
-  if (scarcity_reported_ms_ != 0 && now - scarcity_reported_ms_ < kScarcityReportMs) return;
-  scarcity_reported_ms_ = now;
-  log_.warning("New connections wait: " + net::error_text(error) + ", with " +
-               std::to_string(connections_.size()) + " connections open");
+  if (waiting_reported_ms_ != 0 && now - waiting_reported_ms_ < kWaitingReportMs) return;
+  waiting_reported_ms_ = now;
+  log_.warning("New connections wait: " + why + ", with " + std::to_string(connections_.size()) +
+               " connections open");
+}
+
+void Server::accept(std::unique_ptr<net::Stream> stream) {
+  serve(std::move(stream));
+  if (connections_.size() >= settings_.max_connections) hold();
+}
+
+void Server::hold() {
+  held_ = true;
+  for (auto& listener : listeners_) listener->hold();
+  report_waiting("the limit of " + std::to_string(settings_.max_connections) + " is reached");
+}
+
+void Server::release() {
+  held_ = false;
+  for (auto& listener : listeners_) listener->release();
+}
+
+// As uvicorn counts: the connection that asks is one of them, its request is not yet.
+bool Server::too_many() {
+  if (connections_.size() < settings_.max_concurrency && handler_.in_hand() < settings_.max_concurrency) {
+    return false;
+  }
+  log_.warning("Exceeded concurrency limit.");
+  return true;
 }
 
 void Server::stop_listening() { listeners_.clear(); }
@@ -85,6 +111,7 @@ void Server::bury() {
   while (!ended_.empty()) {
     auto dead = std::exchange(ended_, {});
   }
+  if (held_ && connections_.size() < settings_.max_connections) release();
   if (on_change_) on_change_();
 }
 

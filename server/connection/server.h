@@ -48,11 +48,20 @@ class Server {
   AccessLog* access_log() { return access_log_.get(); }
   std::string_view date() { return date_.at(loop_.wall_seconds()); }
   void count_request() { ++total_requests_; }
+  // The status with which the server itself answers this request; 0: the application is asked.
+  int refusal(const base::RequestHead& head) {
+    if (head.content_length && *head.content_length > settings_.max_body) return 413;
+    return settings_.max_concurrency != base::kUnlimited && too_many() ? 503 : 0;
+  }
   void ended(Http1Connection& connection);
 
  private:
   void bury();
-  void report_scarcity(int error);
+  void accept(std::unique_ptr<net::Stream> stream);
+  void hold();
+  void release();
+  bool too_many();
+  void report_waiting(const std::string& why);
 
   net::Loop& loop_;
   base::Settings settings_;
@@ -67,7 +76,8 @@ class Server {
   std::vector<std::unique_ptr<Http1Connection>> ended_;
   net::Deferred bury_;
   std::uint64_t total_requests_ = 0;
-  std::uint64_t scarcity_reported_ms_ = 0;  // 0: never
+  std::uint64_t waiting_reported_ms_ = 0;  // 0: never
+  bool held_ = false;                      // no more connections are accepted
   base::Ledger::Entry entry_;
 };
 

@@ -81,7 +81,7 @@ Listener::~Listener() {
 }
 
 void Listener::accept_some() {
-  for (int i = 0; i < kMaxAccepts; ++i) {
+  for (int i = 0; i < kMaxAccepts && !held_; ++i) {
     int fd = above_standard(accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd >= 0) {
       on_stream_(std::make_unique<TcpStream>(loop_, fd, family_));
@@ -101,7 +101,18 @@ void Listener::pause() {
   on_scarcity_(error);
 }
 
+void Listener::hold() {
+  held_ = true;
+  watch_.stop();
+}
+
+void Listener::release() {
+  held_ = false;
+  resume();
+}
+
 void Listener::resume() {
+  if (held_) return;
   loop_.forget(freed_);
   try_again_.disarm();
   if (watch_.set(fd_, true, false) != 0) try_again_.arm(kPause);

@@ -26,6 +26,10 @@ class Listener {
                                                       OnScarcity on_scarcity);
   ~Listener();  // closes the socket; connections that were accepted go on
 
+  // Leaves connections in the kernel's queue, until release().
+  void hold();
+  void release();
+
  private:
   Listener(Loop& loop, int fd, Address::Family family, OnStream on_stream, OnScarcity on_scarcity);
   void accept_some();
@@ -40,6 +44,7 @@ class Listener {
   Watch watch_;
   Deadline try_again_;
   Deferred freed_;
+  bool held_ = false;
   base::Ledger::Entry entry_;
 };
 

@@ -13,6 +13,8 @@ void Deadline::disarm() {
   if (armed()) wheel_.unlink(*this);
 }
 
+std::uint64_t TimerWheel::now_ms() const { return std::max(now_ms_, monotonic_ms()); }
+
 int TimerWheel::wait_ms(std::uint64_t now_ms) const {
   if (armed_ == 0) return -1;
   const std::uint64_t next = (tick_ + 1) * kTickMs;
@@ -20,8 +22,7 @@ int TimerWheel::wait_ms(std::uint64_t now_ms) const {
 }
 
 void TimerWheel::arm(Deadline& deadline, std::chrono::milliseconds from_now) {
-  // Not the turn's time: what ran since may have blocked for longer than the deadline.
-  const std::uint64_t now = std::max(now_ms_, monotonic_ms());
+  const std::uint64_t now = now_ms();
   const auto wait = static_cast<std::uint64_t>(from_now.count() < 0 ? 0 : from_now.count());
   const std::uint64_t tick = (now + wait) / kTickMs + 1;  // the end of that tick: late, never early
   if (deadline.armed()) {

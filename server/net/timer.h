@@ -46,6 +46,9 @@ class TimerWheel {
   explicit TimerWheel(Loop& loop) : loop_(loop) {}
 
   std::size_t armed() const { return armed_; }
+  // The clock from which deadlines are counted, now. Not the turn's time: what ran since may have
+  // blocked for longer than a deadline.
+  std::uint64_t now_ms() const;
   // Whether a tick has passed that advance() was not told of.
   bool due(std::uint64_t now_ms) const { return armed_ > 0 && now_ms / kTickMs > tick_; }
   // Milliseconds until it has; -1 when nothing is armed.

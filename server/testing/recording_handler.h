@@ -100,6 +100,9 @@ class RecordingHandler final : public connection::Handler {
     if (on_request) on_request(*exchanges_.back());
   }
 
+  std::size_t in_hand() const override { return busy; }
+
+  std::size_t busy = 0;  // what in_hand() says
   // Called inside on_exchange; without it requests wait for the test.
   std::function<void(RecordedExchange&)> on_request;
 
