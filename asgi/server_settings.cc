@@ -14,6 +14,11 @@ struct Duration {
   base::Milliseconds base::Settings::*member;
 };
 
+struct Size {
+  const char* name;
+  std::size_t base::Settings::*member;
+};
+
 struct Switch {
   const char* name;
   bool base::Settings::*member;
@@ -23,6 +28,13 @@ constexpr Duration kDurations[] = {{"keep_alive_timeout", &base::Settings::keep_
                                    {"head_timeout", &base::Settings::head_timeout},
                                    {"body_timeout", &base::Settings::body_timeout},
                                    {"write_timeout", &base::Settings::write_timeout}};
+constexpr Size kSizes[] = {{"max_request_line", &base::Settings::max_request_line},
+                           {"max_head", &base::Settings::max_head},
+                           {"max_header_fields", &base::Settings::max_header_fields},
+                           {"max_body", &base::Settings::max_body},
+                           {"max_concurrency", &base::Settings::max_concurrency},
+                           {"max_connections", &base::Settings::max_connections},
+                           {"min_body_rate", &base::Settings::min_body_rate}};
 constexpr Switch kSwitches[] = {{"date_header", &base::Settings::date_header}};
 constexpr double kMaxSeconds = 86400.0 * 366;
 
@@ -35,6 +47,17 @@ bool read_seconds(const char* name, PyObject* value, base::Milliseconds& duratio
   }
   duration = base::Milliseconds(std::llround(seconds * 1000));
   return true;
+}
+
+bool read_size(const char* name, PyObject* value, std::size_t& size) {
+  if (!PyLong_Check(value)) {
+    PyErr_Format(PyExc_TypeError, "%s must be an int, not %.200s", name, Py_TYPE(value)->tp_name);
+    return false;
+  }
+  size = PyLong_AsSize_t(value);
+  if (!PyErr_Occurred()) return true;
+  PyErr_Format(PyExc_ValueError, "%s must be between 0 and %zu, not %S", name, base::kUnlimited, value);
+  return false;
 }
 
 bool read_header(PyObject* pair, base::Settings& settings) {
@@ -89,6 +112,9 @@ bool read_one(const char* name, PyObject* value, base::Settings& settings) {
   std::string_view key(name);
   for (const Duration& duration : kDurations) {
     if (key == duration.name) return read_seconds(name, value, settings.*duration.member);
+  }
+  for (const Size& size : kSizes) {
+    if (key == size.name) return read_size(name, value, settings.*size.member);
   }
   for (const Switch& flag : kSwitches) {
     if (key != flag.name) continue;

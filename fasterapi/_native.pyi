@@ -32,6 +32,13 @@ class Settings(TypedDict, total=False):
     head_timeout: float
     body_timeout: float
     write_timeout: float
+    min_body_rate: int
+    max_request_line: int
+    max_head: int
+    max_header_fields: int
+    max_body: int
+    max_concurrency: int
+    max_connections: int
     date_header: bool
     trusted_proxies: list[str]
     """IP addresses and networks, or ``*``, whose ``X-Forwarded-For`` and ``-Proto`` are believed."""

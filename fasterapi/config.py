@@ -1,4 +1,4 @@
-"""Every setting of the server, under uvicorn's names and in uvicorn's order.
+"""Every setting of the server, under uvicorn's names and in uvicorn's order; then our own.
 
 A setting that this version does not act on yet may only have uvicorn's default: any other value
 raises ``UnsupportedOption``, so that nothing asked for is silently left out.
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from fasterapi import binding, importer, proxies, response_headers
+from fasterapi import binding, importer, limits, proxies, response_headers
 from fasterapi.application import adapt
 from fasterapi.lifespan import Lifespan, NoLifespan
 from fasterapi.logging import LOG_LEVELS, LOGGING_CONFIG, TRACE_LOG_LEVEL, LogConfig, style_address
@@ -38,7 +38,7 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 UNSUPPORTED = (
     *("http", "http2", "ws", "ws_max_size", "ws_max_queue", "ws_ping_interval", "ws_ping_timeout"),
     *("ws_per_message_deflate", "env_file", "reload", "reload_dirs", "reload_delay", "reload_includes"),
-    *("reload_excludes", "workers", "limit_concurrency"),
+    *("reload_excludes", "workers"),
     *("timeout_worker_healthcheck", "ssl_keyfile", "ssl_certfile", "ssl_keyfile_password", "ssl_version"),
     *("ssl_cert_reqs", "ssl_ca_certs", "ssl_ciphers", "ssl_context_factory"),
     *("h11_max_incomplete_event_size",),
@@ -122,6 +122,15 @@ class Config:
     factory: bool = False
     h11_max_incomplete_event_size: int | None = None
     reset_contextvars: bool = False
+    limit_request_line: int = 8 * 1024
+    limit_request_head: int = 32 * 1024
+    limit_request_fields: int = 128
+    limit_body_size: int | None = None
+    limit_connections: int | None = None
+    min_body_rate: int = 240
+    timeout_request_head: float = 10
+    timeout_request_body: float = 30
+    timeout_write: float = 60
 
     loaded: bool = field(default=False, init=False)
     loaded_app: Any = field(default=None, init=False)
@@ -154,6 +163,7 @@ class Config:
 
     def _check_values(self) -> None:
         self._encode_headers()
+        limits.check(self)
         _require_choice("lifespan", self.lifespan, ("auto", "on", "off"))
         _require_choice("interface", self.interface, ("auto", "asgi3", "asgi2", "wsgi"))
         if isinstance(self.log_level, str):
@@ -165,13 +175,11 @@ class Config:
         for name in ("port", "backlog"):
             if not isinstance(value := getattr(self, name), int):
                 raise ValueError(f"{name} must be an integer, not {value!r}")
-        if not isinstance(self.timeout_keep_alive, (int, float)):
-            raise ValueError(f"timeout_keep_alive must be a number, not {self.timeout_keep_alive!r}")
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must lie between 0 and 65535, not {self.port}")
         if self.backlog < 1:
             raise ValueError(f"backlog must be positive, not {self.backlog}")
-        for name in ("timeout_keep_alive", "timeout_graceful_shutdown", "limit_max_requests_jitter"):
+        for name in ("timeout_graceful_shutdown", "limit_max_requests_jitter"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} must not be negative, and is {value}")

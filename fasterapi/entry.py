@@ -68,6 +68,15 @@ def run(
     factory: bool = False,
     h11_max_incomplete_event_size: int | None = None,
     reset_contextvars: bool = False,
+    limit_request_line: int = 8 * 1024,
+    limit_request_head: int = 32 * 1024,
+    limit_request_fields: int = 128,
+    limit_body_size: int | None = None,
+    limit_connections: int | None = None,
+    min_body_rate: int = 240,
+    timeout_request_head: float = 10,
+    timeout_request_body: float = 30,
+    timeout_write: float = 60,
 ) -> None:
     """Serves ``app``, an application or its import string, until a signal ends the process.
 

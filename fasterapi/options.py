@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from fasterapi import limits
 from fasterapi.config import default
 from fasterapi.logging import LOG_LEVELS
 
@@ -99,6 +100,7 @@ _SHOWN_DEFAULT: dict[str, str | bool] = {
     "forwarded_allow_ips": "$FORWARDED_ALLOW_IPS, or 127.0.0.1,::1",
     "use_colors": "on a terminal",
     "app_dir": "the working directory",
+    "limit_connections": "90 % of the file descriptors",
 }
 
 # Where the command line cannot show or name the default of the Python interface.
@@ -106,7 +108,10 @@ _OWN_DEFAULT = {"app_dir": "", "log_config": None}
 
 _PORT = Integer(0, 65535)
 _COUNT = Integer(min=0, max=2**31 - 1)
-_SECONDS = Integer(min=0, max=365 * 24 * 3600)
+_SECONDS = Integer(min=0, max=limits.LONGEST)
+_SOME_SECONDS = Integer(min=1, max=limits.LONGEST)
+_SIZE = Integer(min=1, max=limits.MOST_BYTES)
+_NUMBER = Integer(min=1, max=limits.MOST)
 
 # Group, option, type, help. The default and the variable follow from the name.
 _SHOWN: tuple[tuple[str, str, Any, str], ...] = (
@@ -158,6 +163,41 @@ _SHOWN: tuple[tuple[str, str, Any, str], ...] = (
         _COUNT,
         "Seconds that requests have to finish when the server stops.",
     ),
+    (
+        "Timeouts",
+        "--timeout-request-head",
+        _SOME_SECONDS,
+        "Seconds in which a request's head must be whole (408).",
+    ),
+    (
+        "Timeouts",
+        "--timeout-request-body",
+        _SOME_SECONDS,
+        "Seconds in which more of a request's body must come (408).",
+    ),
+    (
+        "Timeouts",
+        "--min-body-rate",
+        Integer(min=0, max=limits.MOST_BYTES),
+        "Bytes a second that a body must come in at, seen over --timeout-request-body; 0: any.",
+    ),
+    (
+        "Timeouts",
+        "--timeout-write",
+        _SOME_SECONDS,
+        "Seconds in which a client must take some of an answer that waits for it.",
+    ),
+    ("Limits", "--limit-request-line", _SIZE, "Bytes of a request's first line (414)."),
+    ("Limits", "--limit-request-head", _SIZE, "Bytes of a request's head, and of its trailers (431)."),
+    ("Limits", "--limit-request-fields", _SIZE, "Headers of a request (431)."),
+    ("Limits", "--limit-body-size", Integer(min=0, max=limits.MOST), "Bytes of a request's body (413)."),
+    (
+        "Limits",
+        "--limit-concurrency",
+        _NUMBER,
+        "Connections, or requests at work, at which a further request is answered 503.",
+    ),
+    ("Limits", "--limit-connections", _NUMBER, "Connections at which further ones wait to be accepted."),
     ("Limits", "--limit-max-requests", _COUNT, "Stop after so many requests."),
     (
         "Limits",
@@ -203,7 +243,6 @@ _HIDDEN: tuple[tuple[str, Any, bool], ...] = (
     ("--ws-ping-timeout", float, False),
     ("--ws-per-message-deflate", click.BOOL, False),
     ("--env-file", click.Path(exists=True), False),
-    ("--limit-concurrency", int, False),
     ("--timeout-worker-healthcheck", int, False),
     ("--ssl-keyfile", str, False),
     ("--ssl-certfile", str, False),

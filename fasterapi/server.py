@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from types import FrameType
 
-from fasterapi import binding
+from fasterapi import binding, limits
 from fasterapi._native import Server as NativeServer
 from fasterapi.config import STARTUP_FAILURE, Config
 from fasterapi.lifespan import Lifespan, NoLifespan
@@ -205,7 +205,7 @@ class Server:
             context=contextvars.copy_context() if context is None else context,
             root_path=config.root_path,
             settings={
-                "keep_alive_timeout": float(config.timeout_keep_alive),
+                **limits.settings(config),
                 "headers": config.encoded_headers,
                 "trusted_proxies": config.trusted_proxies(),
                 "date_header": config.date_header,

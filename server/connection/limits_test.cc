@@ -24,8 +24,8 @@ constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 constexpr std::string_view kChunked = "POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 std::string post(std::size_t length, std::string_view more = "") {
-  return "POST /p HTTP/1.1\r\nHost: h\r\n" + std::string(more) +
-         "Content-Length: " + std::to_string(length) + "\r\n\r\n";
+  return "POST /p HTTP/1.1\r\nHost: h\r\n" + std::string(more) + "Content-Length: " + std::to_string(length) +
+         "\r\n\r\n";
 }
 
 class Limits : public testing::ConnectionFixture, public ::testing::WithParamInterface<Feed> {
@@ -104,7 +104,8 @@ TEST_P(Limits, AChunkedBodyBeyondItCutsAnAnswerThatHasBegun) {
 TEST_P(Limits, EachBodyHasItsOwnAllowance) {
   handler.on_request = [](RecordedExchange& exchange) { exchange.answer(exchange.target); };
   FakePeer& peer = connect(GetParam());
-  for (int i = 0; i < 5; ++i) peer.send(post(6) + "bbbbbb" + std::string(kChunked) + "6\r\nbbbbbb\r\n0\r\n\r\n");
+  for (int i = 0; i < 5; ++i)
+    peer.send(post(6) + "bbbbbb" + std::string(kChunked) + "6\r\nbbbbbb\r\n0\r\n\r\n");
   EXPECT_EQ(handler.size(), 10u);
   EXPECT_EQ(server().connections(), 1u);
 }

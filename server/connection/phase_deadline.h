@@ -40,8 +40,8 @@ class PhaseDeadline {
   const base::Settings& settings_;
   net::Deadline deadline_;
   std::uint64_t written_ = 0;
-  std::uint64_t due_ms_ = 0;   // of a body's deadline
-  std::size_t received_ = 0;   // bytes of a body that have moved no deadline yet
+  std::uint64_t due_ms_ = 0;  // of a body's deadline
+  std::size_t received_ = 0;  // bytes of a body that have moved no deadline yet
   Phase phase_ = Phase::kNone;
   bool restart_ = false;
 };

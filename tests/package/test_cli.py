@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 from commandline import Process
-from uvicorn_options import OPTIONS, OWN_DEFAULTS
+from uvicorn_options import OPTIONS, OWN_DEFAULTS, OWN_OPTIONS
 
 from fasterapi.cli import main
 from fasterapi.config import UNSUPPORTED
@@ -20,6 +20,9 @@ Start = Callable[..., Process]
 
 run_command = main.commands["run"]
 ours = {param.name: param for param in run_command.params if isinstance(param, click.Option)}
+
+
+ALL = (*OPTIONS, *OWN_OPTIONS)
 
 
 def kind_of(option: click.Option) -> str:
@@ -31,7 +34,7 @@ def kind_of(option: click.Option) -> str:
     return ("path" if isinstance(option.type, click.Path) else option.type.name) + repeated
 
 
-@pytest.mark.parametrize(("flags", "kind", "default", "name"), OPTIONS, ids=[row[3] for row in OPTIONS])
+@pytest.mark.parametrize(("flags", "kind", "default", "name"), ALL, ids=[row[3] for row in ALL])
 def test_option_is_uvicorns(flags: str, kind: str, default: Any, name: str) -> None:
     option = ours[name]
     assert option.opts + option.secondary_opts == flags.split("/")
@@ -44,7 +47,7 @@ def test_option_is_uvicorns(flags: str, kind: str, default: Any, name: str) -> N
 
 
 def test_no_option_is_unknown_to_the_table() -> None:
-    assert {name for name in ours if name not in ("version", "help")} == {row[3] for row in OPTIONS}
+    assert {name for name in ours if name not in ("version", "help")} == {row[3] for row in ALL}
 
 
 NOT_DEFAULT = {
@@ -107,6 +110,13 @@ ERRORS: list[tuple[list[str], int, str]] = [
         2,
         "Error: Invalid value for '--backlog': 0 is not in the range 1<=x<=2147483647.",
     ),
+    (
+        ["hello:app", "--limit-request-fields", "0"],
+        2,
+        "Error: Invalid value for '--limit-request-fields': 0 is not in the range 1<=x<=2147483647.",
+    ),
+    (["hello:app", "--limit-body-size", "1M"], 2, "'--limit-body-size': '1M' is not a valid integer."),
+    (["hello:app", "--timeout-write", "0"], 2, "'--timeout-write': 0 is not in the range 1<=x<=31536000."),
     (["hello:app", "--lifespan", "maybe"], 2, "Error: Invalid value for '--lifespan': 'maybe' is not one of"),
     (["hello:app", "--log-level", "loud"], 2, "Error: Invalid value for '--log-level': 'loud' is not one of"),
     (

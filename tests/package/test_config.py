@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from uvicorn_options import CONFIG_ORDER, OPTIONS, OWN_DEFAULTS
+from uvicorn_options import CONFIG_ORDER, OPTIONS, OWN_DEFAULTS, OWN_OPTIONS
 
 import fasterapi
 from fasterapi import Config, _native
@@ -38,14 +38,14 @@ def test_exports() -> None:
 
 
 def test_positional_order_is_uvicorns() -> None:
-    assert list(CONFIG) == ["app", *CONFIG_ORDER.split()]
+    assert list(CONFIG) == ["app", *CONFIG_ORDER.split(), *(name for *_, name in OWN_OPTIONS)]
     kinds = {parameter.kind for parameter in CONFIG.values()}
     assert kinds == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
 def test_defaults_are_uvicorns() -> None:
     config = Config(app)
-    for _, kind, default, name in OPTIONS:
+    for _, kind, default, name in (*OPTIONS, *OWN_OPTIONS):
         if name in ("app_dir", "log_config", "forwarded_allow_ips"):
             continue
         expected = OWN_DEFAULTS.get(name, 1 if name == "workers" else [] if kind.endswith("*") else default)
@@ -93,6 +93,14 @@ def test_its_default_is_accepted(name: str) -> None:
         ({"backlog": 0}, "backlog must be positive"),
         ({"timeout_keep_alive": -1}, "timeout_keep_alive must not be negative"),
         ({"timeout_graceful_shutdown": -1}, "timeout_graceful_shutdown must not be negative"),
+        ({"limit_body_size": -1}, "limit_body_size must not be negative, and is -1"),
+        ({"limit_body_size": 1.5}, r"limit_body_size must be an integer, not 1\.5"),
+        ({"limit_concurrency": 0}, "limit_concurrency must lie between 1 and 9223372036854775807, and is 0"),
+        ({"limit_connections": True}, "limit_connections must be an integer, not True"),
+        ({"limit_request_line": None}, "limit_request_line must be an integer, not None"),
+        ({"limit_request_head": 2**31}, "limit_request_head must lie between 1 and 2147483647, and is 2147"),
+        ({"timeout_request_head": 0}, r"timeout_request_head must lie between 0\.1 and 31536000, and is 0"),
+        ({"timeout_write": "60"}, "timeout_write must be a number, not '60'"),
         ({"headers": [("a\0", "b")]}, "header 'a\\\\x00' has a name that no header may have"),
         ({"headers": [("a", "b\0")]}, "header 'a' has a value that no header may have"),
         ({"log_config": "no/such.yaml"}, "log config 'no/such.yaml': FileNotFoundError"),

@@ -72,5 +72,18 @@ CONFIG_ORDER = (
     " ssl_context_factory headers factory h11_max_incomplete_event_size reset_contextvars"
 )
 
+# What uvicorn does not have, behind its own in each signature: as in OPTIONS.
+OWN_OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
+    ("--limit-request-line", "integer", 8192, "limit_request_line"),
+    ("--limit-request-head", "integer", 32768, "limit_request_head"),
+    ("--limit-request-fields", "integer", 128, "limit_request_fields"),
+    ("--limit-body-size", "integer", None, "limit_body_size"),
+    ("--limit-connections", "integer", None, "limit_connections"),
+    ("--min-body-rate", "integer", 240, "min_body_rate"),
+    ("--timeout-request-head", "integer", 10, "timeout_request_head"),
+    ("--timeout-request-body", "integer", 30, "timeout_request_body"),
+    ("--timeout-write", "integer", 60, "timeout_write"),
+)
+
 # Differences by intention: option to default.
 OWN_DEFAULTS: dict[str, Any] = {"timeout_graceful_shutdown": 30}
