@@ -137,10 +137,13 @@ PyObject* HttpCycle::send(PyObject* message) {
       case MessageType::kBody:
         sent = body(read);
         break;
+      case MessageType::kTrailers:
+        sent = trailers(read);
+        break;
       case MessageType::kUnknown:
         PyErr_Format(PyExc_ValueError,
                      "unexpected ASGI message %R: an http response is made of "
-                     "'http.response.start' and 'http.response.body'",
+                     "'http.response.start', 'http.response.body' and 'http.response.trailers'",
                      read.type);
         sent = false;
         break;
@@ -155,7 +158,8 @@ bool HttpCycle::start(const Message& message) {
   int status = 0;
   // Taken out while in use: reading a message may run the application's code, and that may send.
   HeaderList headers = std::move(application_.header_list());
-  bool sent = read_start(message, status, headers);
+  bool with_trailers = false;
+  bool sent = read_start(module_, message, status, headers, with_trailers);
   if (sent && started_) {
     PyErr_SetString(PyExc_RuntimeError, "'http.response.start' was sent already");
     sent = false;
@@ -165,9 +169,10 @@ bool HttpCycle::start(const Message& message) {
     sent = false;
   }
   if (sent) {
-    base::Result<void> result = exchange_->start({status, headers.view()});
+    base::Result<void> result = exchange_->start({status, headers.view(), with_trailers});
     if (!result) PyErr_SetString(PyExc_ValueError, result.failure().reason.c_str());
     sent = started_ = static_cast<bool>(result);
+    trailers_due_ = with_trailers;
   }
   headers.clear();
   application_.header_list() = std::move(headers);
@@ -178,14 +183,7 @@ bool HttpCycle::body(const Message& message) {
   BodyMessage read;
   if (!read_body(module_, message, read)) return false;
   if (complete_) return true;  // ASGI: messages after the last body are ignored
-  if (!started_) {
-    PyErr_SetString(PyExc_RuntimeError, "'http.response.body' was sent before 'http.response.start'");
-    return false;
-  }
-  if (gone()) {
-    PyErr_SetString(module_.client_disconnected.get(), "the client has disconnected");
-    return false;
-  }
+  if (!check_begun()) return false;
   std::string_view bytes = bytes_view(read.body.get());
   base::Result<void> result =
       bytes.size() < application_.zero_copy_threshold()
@@ -197,12 +195,48 @@ bool HttpCycle::body(const Message& message) {
     PyErr_SetString(PyExc_RuntimeError, result.failure().reason.c_str());
     return false;
   }
-  if (read.last == base::Last::kYes) {
-    complete_ = true;
-    exchange_ = nullptr;
-    receivers_.wake(module_);
+  if (read.last == base::Last::kYes && !trailers_due_) finish();
+  return true;
+}
+
+bool HttpCycle::trailers(const Message& message) {
+  base::Last last = base::Last::kYes;
+  HeaderList fields;  // one of its own: few responses have trailers
+  if (!read_trailers(module_, message, fields, last)) return false;
+  if (complete_) return true;
+  if (!check_begun()) return false;
+  if (!trailers_due_) {
+    PyErr_SetString(
+        PyExc_RuntimeError,
+        "'http.response.trailers' was not announced: 'http.response.start' had no true 'trailers'");
+    return false;
+  }
+  base::Result<void> result = exchange_->trailers(fields.view(), last);
+  if (!result) {
+    PyErr_SetString(PyExc_ValueError, result.failure().reason.c_str());
+    return false;
+  }
+  if (last == base::Last::kYes) finish();
+  return true;
+}
+
+// Whether more of the answer can be sent. False with an error set.
+bool HttpCycle::check_begun() {
+  if (!started_) {
+    PyErr_SetString(PyExc_RuntimeError, "the response was not begun by 'http.response.start'");
+    return false;
+  }
+  if (gone()) {
+    PyErr_SetString(module_.client_disconnected.get(), "the client has disconnected");
+    return false;
   }
   return true;
+}
+
+void HttpCycle::finish() {
+  complete_ = true;
+  exchange_ = nullptr;
+  receivers_.wake(module_);
 }
 
 bool HttpCycle::Drain::poll(Ref& value) {

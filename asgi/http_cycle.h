@@ -60,6 +60,9 @@ class HttpCycle final : public connection::ExchangeSink, public Awaited, public 
   Ref disconnect_event();
   bool start(const Message& message);
   bool body(const Message& message);
+  bool trailers(const Message& message);
+  bool check_begun();
+  void finish();
   // A peer that has only ended its side may still read; but once the application was told of a
   // disconnect, what it sends has nowhere to go (ASGI: send() raises OSError).
   bool gone() const { return exchange_ == nullptr || told_; }
@@ -80,6 +83,7 @@ class HttpCycle final : public connection::ExchangeSink, public Awaited, public 
   bool disconnected_ = false;
   bool told_ = false;  // receive() has given http.disconnect
   bool started_ = false;
+  bool trailers_due_ = false;  // announced: the answer ends with them
   bool complete_ = false;
   Waiters receivers_;
   Waiters senders_;

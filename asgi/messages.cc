@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::string_view kStart = "http.response.start";
 constexpr std::string_view kBody = "http.response.body";
+constexpr std::string_view kTrailers = "http.response.trailers";
 
 template <const std::string_view& kExpected>
 bool is_text(PyObject* text) {
@@ -18,9 +19,21 @@ bool is_text(PyObject* text) {
 }
 
 MessageType kind_of(PyObject* text) {
-  return is_text<kBody>(text)    ? MessageType::kBody
-         : is_text<kStart>(text) ? MessageType::kStart
-                                 : MessageType::kUnknown;
+  return is_text<kBody>(text)       ? MessageType::kBody
+         : is_text<kStart>(text)    ? MessageType::kStart
+         : is_text<kTrailers>(text) ? MessageType::kTrailers
+                                    : MessageType::kUnknown;
+}
+
+// The truth of an entry that few messages have. False with an error set.
+bool read_flag(const Message& message, PyObject* name, bool& flag) {
+  flag = false;
+  if (!message.copy) return true;
+  PyObject* value = PyDict_GetItemWithError(message.copy.get(), name);
+  if (value == nullptr) return !PyErr_Occurred();
+  int truth = PyObject_IsTrue(value);
+  flag = truth == 1;
+  return truth >= 0;
 }
 
 // By look-ups, in a copy: these may run the code of a strange key's __eq__. False with an error set.
@@ -158,7 +171,7 @@ bool HeaderList::read(PyObject* headers) {
   return true;
 }
 
-bool read_start(const Message& message, int& status, HeaderList& headers) {
+bool read_start(Module& module, const Message& message, int& status, HeaderList& headers, bool& trailers) {
   PyObject* number = message.status;
   if (number == nullptr || !PyLong_Check(number)) {
     PyErr_SetString(PyExc_TypeError, "http.response.start must have a 'status' of type int");
@@ -172,7 +185,17 @@ bool read_start(const Message& message, int& status, HeaderList& headers) {
   }
   status = static_cast<int>(value);
   PyObject* list = message.headers;
-  return list == nullptr || list == Py_None || headers.read(list);
+  return (list == nullptr || list == Py_None || headers.read(list)) &&
+         read_flag(message, module.names.trailers, trailers);
+}
+
+bool read_trailers(Module& module, const Message& message, HeaderList& headers, base::Last& last) {
+  PyObject* list = message.headers;
+  bool more = false;
+  if (list != nullptr && list != Py_None && !headers.read(list)) return false;
+  if (!read_flag(message, module.names.more_trailers, more)) return false;
+  last = more ? base::Last::kNo : base::Last::kYes;
+  return true;
 }
 
 bool read_body(Module& module, const Message& message, BodyMessage& body) {

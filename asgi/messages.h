@@ -29,7 +29,7 @@ class HeaderList {
   std::vector<Ref> kept_;
 };
 
-enum class MessageType : unsigned char { kStart, kBody, kUnknown };
+enum class MessageType : unsigned char { kStart, kBody, kTrailers, kUnknown };
 
 // The entries of one ASGI message that the server knows; null where absent. Borrowed: good until Python
 // code runs.
@@ -52,7 +52,9 @@ struct BodyMessage {
 };
 
 // False with an error set.
-bool read_start(const Message& message, int& status, HeaderList& headers);
+// `trailers`: the message announces some.
+bool read_start(Module& module, const Message& message, int& status, HeaderList& headers, bool& trailers);
+bool read_trailers(Module& module, const Message& message, HeaderList& headers, base::Last& last);
 bool read_body(Module& module, const Message& message, BodyMessage& body);
 
 }  // namespace fasterapi::asgi

@@ -154,7 +154,8 @@ int Module::load() {
   FASTERAPI_NAMES(FASTERAPI_INTERN)
 #undef FASTERAPI_INTERN
   if (!intern(names.throw_, "throw") || !intern(names.http_request, "http.request") ||
-      !intern(names.http_disconnect, "http.disconnect") || !intern(names.http_1_1, "1.1") ||
+      !intern(names.http_disconnect, "http.disconnect") ||
+      !intern(names.http_trailers, "http.response.trailers") || !intern(names.http_1_1, "1.1") ||
       !intern(names.http_1_0, "1.0") || !intern(names.empty, "")) {
     return -1;
   }

@@ -19,7 +19,7 @@ namespace fasterapi::asgi {
   X(headers) X(state) X(status) X(body) X(more_body) X(http) X(https) X(context) X(loop) X(eager_start) X(done) X(set_result) X(create_future) X(create_task) \
   X(call_soon) X(call_later) X(cancel) X(add_reader) X(remove_reader) X(copy) X(error) X(warning) X(exc_info) X(message) X(exception) X(handle) \
   X(source_traceback) X(close) X(call_exception_handler) X(slow_callback_duration) X(_check_thread) X(_check_callback) \
-  X(get_task_factory) X(name) X(_thread_id) X(__await__) X(callback) X(when) X(delay)
+  X(get_task_factory) X(extensions) X(trailers) X(more_trailers) X(name) X(_thread_id) X(__await__) X(callback) X(when) X(delay)
 // clang-format on
 
 struct Names {
@@ -29,6 +29,7 @@ struct Names {
   // Values that are no C++ identifiers.
   PyObject* http_request = nullptr;     // "http.request"
   PyObject* http_disconnect = nullptr;  // "http.disconnect"
+  PyObject* http_trailers = nullptr;    // "http.response.trailers"
   PyObject* http_1_1 = nullptr;         // "1.1"
   PyObject* http_1_0 = nullptr;         // "1.0"
   PyObject* empty = nullptr;            // ""

@@ -1,6 +1,8 @@
 #include "asgi/scope.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <utility>
 
 #include "server/base/uri.h"
 
@@ -58,6 +60,23 @@ bool put(PyObject* scope, PyObject* key, const Ref& value) {
   return value && PyDict_SetItem(scope, key, value.get()) == 0;
 }
 
+#if PY_VERSION_HEX < 0x030C0000
+// PEP 509: every change gives a dictionary a tag that none had before.
+std::uint64_t tag_of(const Ref& dict) { return reinterpret_cast<PyDictObject*>(dict.get())->ma_version_tag; }
+#else
+// `dict` has these entries, as they were put there, and no others.
+bool holds(PyObject* dict, std::initializer_list<std::pair<PyObject*, PyObject*>> entries) {
+  Py_ssize_t position = 0;
+  PyObject *key = nullptr, *value = nullptr;
+  if (PyDict_GET_SIZE(dict) != static_cast<Py_ssize_t>(entries.size())) return false;
+  for (const auto& entry : entries) {
+    if (PyDict_Next(dict, &position, &key, &value) == 0 || key != entry.first || value != entry.second)
+      return false;
+  }
+  return true;
+}
+#endif
+
 }  // namespace
 
 bool ScopeBuilder::prepare(std::string root_path, PyObject* state) {
@@ -78,7 +97,7 @@ bool ScopeBuilder::prepare(std::string root_path, PyObject* state) {
          put(scope, names.method, method("GET")) && put(scope, names.root_path, root) &&
          put(scope, names.path, share(Py_None)) && put(scope, names.raw_path, share(Py_None)) &&
          put(scope, names.query_string, module_.empty_bytes) && put(scope, names.headers, share(Py_None)) &&
-         (!state_ || put(scope, names.state, share(Py_None)));
+         put(scope, names.extensions, share(Py_None)) && (!state_ || put(scope, names.state, share(Py_None)));
 }
 
 Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origin,
@@ -93,7 +112,11 @@ Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origi
     return Ref();
   }
   if (forwarded != nullptr && !put_forwarded(dict, *forwarded)) return Ref();
-  if (head.version.minor == 0 && PyDict_SetItem(dict, names.http_version, names.http_1_0) != 0) return Ref();
+  // RFC 9112 7.1.2: trailers are of chunked messages, which HTTP/1.0 does not have.
+  if (head.version.minor == 0 && (PyDict_SetItem(dict, names.http_version, names.http_1_0) != 0 ||
+                                  PyDict_DelItem(dict, names.extensions) != 0)) {
+    return Ref();
+  }
   if (state_ && !put(dict, names.state,
                      PyDict_CheckExact(state_.get()) ? Ref::steal(PyDict_Copy(state_.get()))
                                                      : call_method(state_.get(), names.copy))) {
@@ -102,42 +125,39 @@ Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origi
   return scope;
 }
 
-// scope["asgi"] is given to many requests, and made anew once an application has changed it.
-bool ScopeBuilder::renew_asgi() {
+// What many requests are given is made anew once an application has changed it.
+bool ScopeBuilder::renew_shared() {
   const Names& names = module_.names;
-  if (asgi_ && asgi_is_intact()) return true;
+  if (asgi_ && extensions_ && shared_is_intact()) return true;
   paths_.clear();
   asgi_ = Ref::steal(PyDict_New());
-  if (!asgi_ || !put(asgi_.get(), names.version, version_) ||
-      !put(asgi_.get(), names.spec_version, spec_version_)) {
+  trailers_ = Ref::steal(PyDict_New());
+  extensions_ = Ref::steal(PyDict_New());
+  if (!asgi_ || !trailers_ || !extensions_ || !put(asgi_.get(), names.version, version_) ||
+      !put(asgi_.get(), names.spec_version, spec_version_) ||
+      !put(extensions_.get(), names.http_trailers, trailers_)) {
     return false;
   }
 #if PY_VERSION_HEX < 0x030C0000
-  asgi_tag_ = reinterpret_cast<PyDictObject*>(asgi_.get())->ma_version_tag;
+  tags_ = {tag_of(asgi_), tag_of(trailers_), tag_of(extensions_)};
 #endif
-  return put(prototype_.get(), names.asgi, asgi_);
+  return put(prototype_.get(), names.asgi, asgi_) && put(prototype_.get(), names.extensions, extensions_);
 }
 
-bool ScopeBuilder::asgi_is_intact() const {
+bool ScopeBuilder::shared_is_intact() const {
 #if PY_VERSION_HEX < 0x030C0000
-  // PEP 509: every change gives a dictionary a tag that none had before.
-  return reinterpret_cast<PyDictObject*>(asgi_.get())->ma_version_tag == asgi_tag_;
+  return tag_of(asgi_) == tags_[0] && tag_of(trailers_) == tags_[1] && tag_of(extensions_) == tags_[2];
 #else
   const Names& names = module_.names;
-  Py_ssize_t position = 0;
-  PyObject *key = nullptr, *value = nullptr;
-  bool intact = PyDict_GET_SIZE(asgi_.get()) == 2;
-  while (intact && PyDict_Next(asgi_.get(), &position, &key, &value)) {
-    intact = (key == names.version && value == version_.get()) ||
-             (key == names.spec_version && value == spec_version_.get());
-  }
-  return intact;
+  return holds(asgi_.get(), {{names.version, version_.get()}, {names.spec_version, spec_version_.get()}}) &&
+         holds(extensions_.get(), {{names.http_trailers, trailers_.get()}}) &&
+         PyDict_GET_SIZE(trailers_.get()) == 0;
 #endif
 }
 
 // The scope as far as the target tells it.
 Ref ScopeBuilder::begin(const base::RequestHead& head) {
-  if (!renew_asgi()) return Ref();
+  if (!renew_shared()) return Ref();
   Ref scope = begin_at(head.path);
   if (!scope || head.query.empty()) return scope;
   return put(scope.get(), module_.names.query_string, to_bytes(head.query)) ? scope : Ref();
@@ -249,7 +269,9 @@ Ref ScopeBuilder::headers(const base::RequestHead& head) {
 int ScopeBuilder::traverse(visitproc visit, void* arg) {
   Py_VISIT(prototype_.get());
   Py_VISIT(state_.get());
-  Py_VISIT(asgi_.get());  // the application may have put anything into it
+  Py_VISIT(asgi_.get());  // the application may have put anything into these
+  Py_VISIT(trailers_.get());
+  Py_VISIT(extensions_.get());
   return paths_.traverse(visit, arg);
 }
 
@@ -258,6 +280,8 @@ void ScopeBuilder::clear() {
   state_.reset();
   asgi_.reset();
   server_.reset();
+  trailers_.reset();
+  extensions_.reset();
   paths_.clear();
   headers_.clear();
 }

@@ -45,8 +45,8 @@ class ScopeBuilder {
   void clear();
 
  private:
-  bool renew_asgi();
-  bool asgi_is_intact() const;
+  bool renew_shared();
+  bool shared_is_intact() const;
   Ref begin(const base::RequestHead& head);
   Ref begin_at(std::string_view raw_path);
   bool learn_server(const net::Address& local);
@@ -63,8 +63,10 @@ class ScopeBuilder {
   Ref version_;
   Ref spec_version_;
   Ref asgi_;
+  Ref trailers_;  // {}: what extensions_ says of trailers
+  Ref extensions_;
 #if PY_VERSION_HEX < 0x030C0000
-  std::uint64_t asgi_tag_ = 0;  // of asgi_ as it was made
+  std::array<std::uint64_t, 3> tags_{};  // of these three as they were made
 #endif
   Ref state_;
   net::Address server_address_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "server/base/bytes.h"
+
 namespace fasterapi::base {
 
 namespace {
@@ -78,7 +80,49 @@ constexpr Phrase kPhrases[] = {
     {511, "Network Authentication Required"},
 };
 
+// Of the fields of RFC 9110, RFC 9111, RFC 6265 and RFC 7235, in the order of RFC 9110 6.5.1.
+constexpr std::string_view kNoTrailers[] = {"transfer-encoding",
+                                            "content-length",
+                                            "trailer",
+                                            "host",
+                                            "connection",
+                                            "keep-alive",
+                                            "proxy-connection",
+                                            "upgrade",
+                                            "te",
+                                            "authorization",
+                                            "www-authenticate",
+                                            "proxy-authenticate",
+                                            "proxy-authorization",
+                                            "set-cookie",
+                                            "cookie",
+                                            "cache-control",
+                                            "expect",
+                                            "max-forwards",
+                                            "pragma",
+                                            "range",
+                                            "if-match",
+                                            "if-none-match",
+                                            "if-range",
+                                            "if-modified-since",
+                                            "if-unmodified-since",
+                                            "age",
+                                            "expires",
+                                            "date",
+                                            "location",
+                                            "retry-after",
+                                            "vary",
+                                            "warning",
+                                            "content-encoding",
+                                            "content-type",
+                                            "content-range"};
+
 }  // namespace
+
+bool may_be_trailer(std::string_view name) {
+  return std::none_of(std::begin(kNoTrailers), std::end(kNoTrailers),
+                      [name](std::string_view other) { return equals_ignoring_case(name, other); });
+}
 
 std::string_view reason_phrase(int status) {
   const Phrase* found =

@@ -33,13 +33,19 @@ struct RequestHead {
   std::optional<std::uint64_t> content_length;  // nullopt: none, or chunked
   bool has_body = false;                        // a body of at least one byte, or of unknown length, follows
   bool expects_continue = false;                // Expect: 100-continue (RFC 9110 10.1.1)
+  bool accepts_trailers = false;                // TE: trailers (RFC 9110 10.1.4)
 };
 
 // Views need to live only for the duration of the call that takes this.
 struct ResponseHead {
   int status = 200;  // 100..999
   std::span<const Header> headers;
+  bool trailers = false;  // a section of trailers follows the body, and ends the response
 };
+
+// Whether a field may be sent behind the body: none about framing, routing, authentication, request
+// modifiers, response control or the content's format (RFC 9110 6.5.1). In any case of letters.
+bool may_be_trailer(std::string_view name);
 
 // The standard reason phrase (RFC 9110 15), "" for an unregistered status.
 std::string_view reason_phrase(int status);

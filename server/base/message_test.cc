@@ -28,5 +28,18 @@ TEST(ReasonPhrase, FindsEveryRow) {
   EXPECT_EQ(found, 62);
 }
 
+// RFC 9110 6.5.1
+TEST(MayBeTrailer, NothingThatIsNeededBeforeTheBody) {
+  for (std::string_view name : {"content-length", "Transfer-Encoding", "TRAILER", "host", "connection", "te",
+                                "set-cookie", "authorization", "www-authenticate", "cache-control",
+                                "if-match", "location", "content-type", "content-range", "date"}) {
+    EXPECT_FALSE(may_be_trailer(name)) << name;
+  }
+  for (std::string_view name :
+       {"grpc-status", "server-timing", "x-checksum", "etag", "digest", "content-lengths", ""}) {
+    EXPECT_TRUE(may_be_trailer(name)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace fasterapi::base

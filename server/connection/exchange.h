@@ -4,11 +4,13 @@
 // The link between them is cut exactly once, by whichever side ends first:
 //   - the connection, by on_cut(): the Exchange must not be used again;
 //   - the application's side, by detach();
-//   - both at once, by a successful body(…, Last::kYes): neither calls the other again.
+//   - both at once, by what completes the answer, a successful body(…, Last::kYes), or
+//     trailers(…, Last::kYes) where the head announced them: neither calls the other again.
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "server/base/failure.h"
@@ -61,6 +63,7 @@ class Exchange {
   virtual base::Result<void> start(const base::ResponseHead& head) = 0;
   virtual base::Result<void> body(std::string_view bytes, base::Last last) = 0;
   virtual base::Result<void> body(base::Slice bytes, base::Last last) = 0;
+  virtual base::Result<void> trailers(std::span<const base::Header> fields, base::Last last) = 0;
   // False when settings.write_high_water were queued and the peer did not take all, until on_writable().
   virtual bool writable() const = 0;
 

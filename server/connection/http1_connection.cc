@@ -228,18 +228,30 @@ base::Result<void> Http1Connection::write_body(Bytes bytes, base::Last last) {
   const std::size_t size = size_of(bytes);
   base::Result<void> result = codec_.send_body(std::move(bytes), last);
   if (!result) return result;
-  if (last == base::Last::kYes) {
+  go_on(size);
+  return result;
+}
+
+base::Result<void> Http1Connection::trailers(std::span<const base::Header> fields, base::Last last) {
+  std::size_t size = 0;
+  for (const base::Header& field : fields) size += field.name.size() + field.value.size();
+  base::Result<void> result = codec_.send_trailers(fields, last);
+  if (result) go_on(size);
+  return result;
+}
+
+void Http1Connection::go_on(std::size_t written) {
+  if (codec_.response_complete()) {
     let_go();
   } else {
-    go_on_or_wait(size);
+    wait_if_full(written);
   }
   changed();
-  return result;
 }
 
 // The application goes on at once as long as the peer takes everything; but not for ever in one
 // turn, and not into a stream that has failed, of which it hears when it waits.
-void Http1Connection::go_on_or_wait(std::size_t written) {
+void Http1Connection::wait_if_full(std::size_t written) {
   const base::Settings& settings = server_.settings();
   begin_turn();
   written_this_turn_ += std::max(written, settings.min_counted_piece);

@@ -42,6 +42,7 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   base::Result<void> start(const base::ResponseHead& head) override;
   base::Result<void> body(std::string_view bytes, base::Last last) override;
   base::Result<void> body(base::Slice bytes, base::Last last) override;
+  base::Result<void> trailers(std::span<const base::Header> fields, base::Last last) override;
   bool writable() const override;
   Origin& origin() override { return origin_; }
   const Forwarded* forwarded() const override { return forwarded_.get(); }
@@ -58,7 +59,8 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   template <class Bytes>
   base::Result<void> write_body(Bytes bytes, base::Last last);
 
-  void go_on_or_wait(std::size_t written);
+  void go_on(std::size_t written);
+  void wait_if_full(std::size_t written);
   void begin_turn();
   void meet_end();
   void changed();

@@ -404,5 +404,31 @@ TEST_P(Http1Fed, AFailureBehindTheAnswerCutsNobody) {
   EXPECT_EQ(handler[0].cuts, 0);
 }
 
+TEST_P(Http1Fed, TrailersEndTheAnswer) {
+  FakePeer& peer = connect();
+  peer.send("GET /a HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(handler[0].start_with_trailers());
+  ASSERT_TRUE(handler[0].send("x", Last::kYes));
+  turn();
+  EXPECT_EQ(handler.size(), 1u);  // the next request waits for the end of this one's answer
+  ASSERT_TRUE(handler[0].send_trailers({{"x-a", "1"}}, Last::kYes));
+  turn();
+  EXPECT_EQ(peer.received(),
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nx-a: 1\r\n\r\n");
+  ASSERT_EQ(handler.size(), 2u);
+  handler[1].answer("y");
+}
+
+TEST_P(Http1Fed, TrailersThatNeverComeCutTheAnswer) {
+  FakePeer& peer = connect();
+  peer.send(kGet);
+  ASSERT_TRUE(handler[0].start_with_trailers());
+  ASSERT_TRUE(handler[0].send("x", Last::kYes));
+  handler[0].detach();
+  turn();
+  EXPECT_TRUE(peer.closed());
+  EXPECT_TRUE(peer.received().ends_with("1\r\nx\r\n0\r\n"));  // and no empty line: not whole
+}
+
 }  // namespace
 }  // namespace fasterapi::connection

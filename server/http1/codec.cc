@@ -69,6 +69,10 @@ base::Result<void> Codec::send_body(std::string_view bytes, base::Last last) {
   return halves_->response.send_body(bytes, last);
 }
 
+base::Result<void> Codec::send_trailers(std::span<const base::Header> fields, base::Last last) {
+  return halves_->response.send_trailers(fields, last);
+}
+
 bool Codec::head_sent() const { return halves_->response.head_sent(); }
 bool Codec::response_complete() const { return halves_->response.complete(); }
 bool Codec::response_has_no_body() const { return halves_->response.has_no_body(); }

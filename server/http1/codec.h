@@ -3,9 +3,9 @@
 //
 // Order of events: Head, Body*, End, then nothing until resume(); further bytes are kept unparsed.
 // A Failure is the last event ever: the codec is dead, and every later byte is ignored.
-// Order of calls for the answer: [send_continue], send_head, send_body*, once for each request;
-// resume() is legal when both the request's End was seen and the response is complete.
-// Views in events live until the next call of receive() or resume(), those in head() until resume().
+// Order of calls for the answer: [send_continue], send_head, send_body*, [send_trailers*], once for each
+// request; resume() is legal when both the request's End was seen and the response is complete. Views in
+// events live until the next call of receive() or resume(), those in head() until resume().
 #pragma once
 
 #include <cstddef>
@@ -72,6 +72,10 @@ class Codec {
   // on Last::kYes when less was. Slices of at least settings.zero_copy_threshold are kept.
   base::Result<void> send_body(base::Slice bytes, base::Last last);
   base::Result<void> send_body(std::string_view bytes, base::Last last);
+  // Fields behind the body, where send_head announced some: the response is complete with the last.
+  // Written in a chunked response to a client that takes them (TE: trailers), else dropped. Fails,
+  // writing nothing, before the body's end and for a field that no trailer may be.
+  base::Result<void> send_trailers(std::span<const base::Header> fields, base::Last last);
 
   bool head_sent() const;
   bool response_complete() const;

@@ -99,6 +99,8 @@ Result<HeadFacts> apply_head_rules(base::Version version, std::span<const base::
     } else if (name == "connection") {
       found.wants_close |= base::list_has_token(value, "close");
       found.wants_keep_alive |= base::list_has_token(value, "keep-alive");
+    } else if (name == "te") {
+      found.facts.accepts_trailers |= base::list_has_token(value, "trailers");
     } else if (name == "expect") {
       for_each_element(value, [&](std::string_view element) { found.see_expectation(element); });
     }
@@ -107,9 +109,10 @@ Result<HeadFacts> apply_head_rules(base::Version version, std::span<const base::
   if (found.has_coding) {
     if (Result<void> result = check_transfer_encoding(found, version); !result) return result.failure();
   }
-  // RFC 9110 10.1.1: an HTTP/1.0 client cannot mean it; any other expectation is 417.
+  // RFC 9110 10.1.1: an HTTP/1.0 client cannot mean it, nor trailers; any other expectation is 417.
   if (version.minor == 0) {
     found.facts.expects_continue = false;
+    found.facts.accepts_trailers = false;
   } else if (found.foreign_expectation) {
     return Failure{417, "unknown expectation"};
   }

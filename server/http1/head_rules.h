@@ -15,6 +15,7 @@ struct HeadFacts {
   bool chunked = false;
   bool keep_alive = false;
   bool expects_continue = false;
+  bool accepts_trailers = false;
   std::optional<std::size_t> host;  // index of the Host field
 };
 

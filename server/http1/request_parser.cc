@@ -317,6 +317,7 @@ int RequestParser::finish_head() {
   if (facts->chunked) llhttp_.flags |= F_CHUNKED;
   head_.has_body = facts->chunked || head_.content_length.value_or(0) > 0;
   head_.expects_continue = facts->expects_continue;
+  head_.accepts_trailers = facts->accepts_trailers;
   keep_alive_ = facts->keep_alive;
   state_ = State::kBody;
   events_.push_back({EventKind::kHead, {}});

@@ -26,6 +26,7 @@ enum class Meaning : std::uint8_t {
   kConnection,
   kDate,
   kServer,
+  kUpgrade,  // dropped but for 426
   kDropped,  // about this hop, or its framing: the server's business (RFC 9110 7.6.1, RFC 9112 6.1)
 };
 
@@ -39,7 +40,7 @@ Meaning meaning_of(std::string_view name) {
     case 6:
       return is("server") ? Meaning::kServer : Meaning::kPlain;
     case 7:
-      return is("upgrade") ? Meaning::kDropped : Meaning::kPlain;
+      return is("upgrade") ? Meaning::kUpgrade : Meaning::kPlain;
     case 10:
       if (is("connection")) return Meaning::kConnection;
       return is("keep-alive") ? Meaning::kDropped : Meaning::kPlain;
@@ -135,6 +136,7 @@ struct ResponseEncoder::Plan {
   bool close = false;
   bool has_date = false;
   bool has_server = false;
+  bool upgrade = false;  // the client is told to what (RFC 9110 15.5.22)
   std::optional<std::uint64_t> length;
 };
 
@@ -142,6 +144,7 @@ void ResponseEncoder::begin(const base::RequestHead& request, Reuse reuse) {
   state_ = State::kAwaitsHead;
   http_1_0_ = request.version.minor == 0;
   expects_continue_ = request.expects_continue;
+  accepts_trailers_ = request.accepts_trailers;
   // Applications are given the method in capitals and answer "head" as HEAD. Its sender may or
   // may not wait for a body (RFC 9110 9.1): only the connection's end is clear to both.
   head_request_ = base::equals_ignoring_case(request.method, "HEAD");
@@ -162,6 +165,7 @@ Result<void> ResponseEncoder::send_head(const base::ResponseHead& head, const De
   framing_ = result->framing;
   remaining_ = result->length.value_or(0);
   close_ = result->close;
+  trailers_due_ = head.trailers;
   write_head(head, defaults, *result);
   state_ = State::kBody;
   return {};
@@ -194,6 +198,10 @@ Result<ResponseEncoder::Plan> ResponseEncoder::plan(const base::ResponseHead& he
         break;
       case Meaning::kServer:
         plan.has_server = true;
+        break;
+      case Meaning::kUpgrade:
+        plan.upgrade = head.status == 426;
+        plan.all_plain = false;
         break;
       case Meaning::kDropped:
         plan.all_plain = false;
@@ -230,12 +238,16 @@ void ResponseEncoder::write_head(const base::ResponseHead& head, const DefaultHe
     if (!plan.all_plain) {
       Meaning meaning = meaning_of(name);
       if (meaning == Meaning::kDropped || meaning == Meaning::kConnection) continue;
+      if (meaning == Meaning::kUpgrade && !plan.upgrade) continue;
       if (meaning == Meaning::kContentLength && head.status == 204) continue;
     }
     out.line(name, value);
   }
   if (plan.framing == Framing::kChunked) out.put("transfer-encoding: chunked\r\n");
-  if (plan.close) {
+  // RFC 9110 7.8: with upgrade, connection names it.
+  if (plan.upgrade) {
+    out.put(plan.close ? "connection: upgrade, close\r\n" : "connection: upgrade\r\n");
+  } else if (plan.close) {
     out.put("connection: close\r\n");
   } else if (http_1_0_) {
     out.put("connection: keep-alive\r\n");  // RFC 9112 C.2.2: what an HTTP/1.0 client asked for
@@ -247,7 +259,9 @@ void ResponseEncoder::write_head(const base::ResponseHead& head, const DefaultHe
 // Checks a piece of the body against the framing, and counts it.
 Result<void> ResponseEncoder::admit(std::size_t size, Last last) {
   if (state_ != State::kBody) {
-    return Failure{500, complete() ? "the response is already complete" : "no response head was sent"};
+    return Failure{500, complete()    ? "the response is already complete"
+                        : head_sent() ? "the response's body is already complete"
+                                      : "no response head was sent"};
   }
   if (framing_ == Framing::kLength) {
     if (size > remaining_) {
@@ -260,16 +274,13 @@ Result<void> ResponseEncoder::admit(std::size_t size, Last last) {
     }
     remaining_ -= size;
   }
-  if (last == Last::kYes) state_ = State::kDone;
+  if (last == Last::kYes) state_ = trailers_due_ ? State::kTrailers : State::kDone;
   return {};
 }
 
 namespace {
 
-// RFC 9112 7.1: what stands around a chunk's data.
 constexpr std::string_view kChunkEnd = "\r\n";
-constexpr std::string_view kLastChunk = "0\r\n\r\n";
-constexpr std::string_view kChunkEndAndLast = "\r\n0\r\n\r\n";
 
 void append_chunk_size(std::string& out, std::size_t size) {
   base::append_hex(out, size);
@@ -278,6 +289,12 @@ void append_chunk_size(std::string& out, std::size_t size) {
 
 }  // namespace
 
+// RFC 9112 7.1: what stands behind a chunk's data; behind the last chunk trailers, or none.
+std::string_view ResponseEncoder::chunk_end(Last last) const {
+  if (last == Last::kNo) return kChunkEnd;
+  return trailers_due_ ? "\r\n0\r\n" : "\r\n0\r\n\r\n";
+}
+
 // A chunk, unless it is empty, which would be the last one; and the last one.
 void ResponseEncoder::write_chunk(std::string_view bytes, Last last) {
   std::string& out = output_.tail();
@@ -285,9 +302,9 @@ void ResponseEncoder::write_chunk(std::string_view bytes, Last last) {
   if (!bytes.empty()) {
     append_chunk_size(out, bytes.size());
     out.append(bytes);
-    out.append(last == Last::kYes ? kChunkEndAndLast : kChunkEnd);
+    out.append(chunk_end(last));
   } else if (last == Last::kYes) {
-    out.append(kLastChunk);
+    out.append(chunk_end(last).substr(kChunkEnd.size()));
   }
   output_.grown(out.size() - before);
 }
@@ -313,7 +330,32 @@ Result<void> ResponseEncoder::send_body(base::Slice bytes, Last last) {
     output_.grown(out.size() - before);
   }
   if (framing_ != Framing::kNone) output_.append(std::move(bytes));
-  if (framing_ == Framing::kChunked) output_.append(last == Last::kYes ? kChunkEndAndLast : kChunkEnd);
+  if (framing_ == Framing::kChunked) output_.append(chunk_end(last));
+  return {};
+}
+
+// RFC 9112 7.1.2
+Result<void> ResponseEncoder::send_trailers(std::span<const base::Header> fields, Last last) {
+  if (state_ != State::kTrailers) {
+    return Failure{500, trailers_due_ && state_ == State::kBody ? "trailers come behind the body's end"
+                                                                : "no trailers are due"};
+  }
+  std::size_t size = 2;  // the last CR LF
+  for (const auto& [name, value] : fields) {
+    if (!base::is_token(name)) return bad_header("invalid trailer name", name);
+    if (!base::is_field_value(value)) return bad_header("invalid value of trailer", name);
+    if (!base::may_be_trailer(name)) return bad_header("not allowed behind a body: header", name);
+    size += name.size() + value.size() + 4;
+  }
+  if (last == Last::kYes) state_ = State::kDone;
+  if (framing_ != Framing::kChunked) return {};
+  Writer out(output_.tail(), size);
+  // RFC 9110 6.5.1: only for a client that said it takes them.
+  if (accepts_trailers_) {
+    for (const auto& [name, value] : fields) out.line(name, value);
+  }
+  if (last == Last::kYes) out.put("\r\n");
+  output_.grown(out.finish());
   return {};
 }
 

@@ -1,10 +1,11 @@
 // The sending half of the codec: one response after another to bytes (RFC 9112 2, 4, 6, 7, 9).
 // Owned by a Codec and private to this room. For each request: begin, [send_continue],
-// send_head, send_body*, end.
+// send_head, send_body*, [send_trailers*], end.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "server/base/failure.h"
@@ -28,24 +29,26 @@ class ResponseEncoder {
   base::Result<void> send_head(const base::ResponseHead& head, const DefaultHeaders& defaults);
   base::Result<void> send_body(base::Slice bytes, base::Last last);
   base::Result<void> send_body(std::string_view bytes, base::Last last);
+  base::Result<void> send_trailers(std::span<const base::Header> fields, base::Last last);
   // The client waits for "100 Continue", which was not sent.
   bool continue_due() const { return expects_continue_; }
   void close_after_response() { close_ = true; }
 
-  bool head_sent() const { return state_ == State::kBody || state_ == State::kDone; }
+  bool head_sent() const { return state_ >= State::kBody; }
   bool complete() const { return state_ == State::kDone; }
   bool has_no_body() const { return head_sent() && framing_ == Framing::kNone; }
   bool wants_close() const { return close_; }
   base::Output& output() { return output_; }
 
  private:
-  enum class State : std::uint8_t { kIdle, kAwaitsHead, kBody, kDone };
+  enum class State : std::uint8_t { kIdle, kAwaitsHead, kBody, kTrailers, kDone };
   enum class Framing : std::uint8_t { kNone, kLength, kChunked, kUntilClose };
   struct Plan;
 
   base::Result<Plan> plan(const base::ResponseHead& head) const;
   void write_head(const base::ResponseHead& head, const DefaultHeaders& defaults, const Plan& plan);
   base::Result<void> admit(std::size_t size, base::Last last);
+  std::string_view chunk_end(base::Last last) const;
   void write_chunk(std::string_view bytes, base::Last last);
 
   const base::Settings& settings_;
@@ -57,6 +60,8 @@ class ResponseEncoder {
   bool head_request_ = false;  // the method is HEAD
   bool http_1_0_ = false;
   bool expects_continue_ = false;
+  bool accepts_trailers_ = false;
+  bool trailers_due_ = false;
 };
 
 }  // namespace fasterapi::http1

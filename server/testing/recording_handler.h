@@ -59,10 +59,20 @@ class RecordedExchange final : public connection::ExchangeSink {
   base::Result<void> start(int status, std::vector<base::Header> fields = {}) {
     return exchange_->start({status, fields});
   }
+  // A head that announces trailers; then send() with Last::kYes ends the body alone.
+  base::Result<void> start_with_trailers(std::vector<base::Header> fields = {}) {
+    trailers_due_ = true;
+    return exchange_->start({200, fields, true});
+  }
   // string_view or Slice.
   template <class Bytes>
   base::Result<void> send(Bytes bytes, base::Last last) {
     base::Result<void> result = exchange_->body(std::move(bytes), last);
+    if (result && last == base::Last::kYes && !trailers_due_) exchange_ = nullptr;
+    return result;
+  }
+  base::Result<void> send_trailers(std::vector<base::Header> fields, base::Last last) {
+    base::Result<void> result = exchange_->trailers(fields, last);
     if (result && last == base::Last::kYes) exchange_ = nullptr;
     return result;
   }
@@ -77,6 +87,7 @@ class RecordedExchange final : public connection::ExchangeSink {
 
  private:
   connection::Exchange* exchange_;  // null once the link is cut, by whomever
+  bool trailers_due_ = false;
 
  public:
   std::string method;
