@@ -101,25 +101,31 @@ def test_a_kept_coroutine_is_not_run_again(served):
 
 def test_methods_of_no_request_are_refused(served):
     """Between two requests only the garbage collector's list shows them."""
+    began = threading.Event()
+    released = asyncio.Event()
+
+    def others(cycle):
+        methods = [each for each in gc.get_objects() if isinstance(each, types.BuiltinMethodType)]
+        return [each for each in methods if type(each.__self__) is type(cycle) and each.__self__ is not cycle]
 
     async def finds(number, receive, send):
-        kind = type(receive.__self__)
-        mine = receive.__self__
-        del receive, send
-        found = [
-            each
-            for each in gc.get_objects()
-            if isinstance(each, types.BuiltinMethodType)
-            and type(each.__self__) is kind
-            and each.__self__ is not mine
-        ]
+        if number == 2:
+            released.set()
+            return "done"
+        began.set()
+        await released.wait()
+        found = others(receive.__self__)
         for method in found:
             with pytest.raises(RuntimeError, match="belongs to no request"):
                 method() if method.__name__ == "receive" else method({})
-        return number
+        return sorted(method.__name__ for method in found)
 
-    with served(finds).connect() as connection:
-        assert bodies(connection, 3) == ["1", "2", "3"]
+    server = served(finds)
+    with server.connect() as first, server.connect() as second:
+        first.send(request_bytes("GET", "/"))
+        assert began.wait(10)
+        assert bodies(second, 1) == ["done"]
+        assert first.response().body == b"['receive', 'send']"
 
 
 def test_all_tasks_has_each_request_s_task_while_it_runs(served):
