@@ -19,6 +19,7 @@ if str(ROOT) not in sys.path:
 from . import (  # noqa: E402
     aborts,
     bad_applications,
+    bad_input,
     descriptors,
     disconnects,
     gone_clients,
@@ -35,6 +36,7 @@ from .servers import SERVERS, SUBJECT  # noqa: E402
 ROWS: dict[str, Row] = {
     row.name: row
     for row in (
+        bad_input.ROW,
         bad_applications.ROW,
         half_open.ROW,
         uploads.ROW,

@@ -87,7 +87,7 @@ def fault_of(server: Server, name: str) -> str | None:
             ask(server, connection, name)
     except (AssertionError, OSError) as error:
         return f"{type(error).__name__}: {str(error)[:150]}"
-    return None if server.serves() else "the next client is not served"
+    return None if server.answers() else "the next client is not answered"
 
 
 def ask(server: Server, connection: Connection, name: str) -> None:

@@ -39,7 +39,7 @@ def measure(start: Start) -> Outcome:
         for client in clients:
             client.close()
         left = time.monotonic()
-        while not server.serves():
+        while not server.answers():
             assert time.monotonic() - left < 60, "it does not recover"
         return Outcome((percent, kilobytes, served, time.monotonic() - left))
 

@@ -26,7 +26,7 @@ def measure(start: Start) -> Outcome:
             ends += raised == "OSError"
             if raised != "OSError":
                 notes.append(f"{path}, {how}: send() ended with {raised or 'no exception'}")
-        assert server.serves(), "the next client is not served"
+        assert server.answers(), "the next client is not answered"
     return Outcome((*values, ends), notes)
 
 

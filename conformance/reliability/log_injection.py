@@ -25,7 +25,7 @@ def measure(start: Start) -> Outcome:
         begun = len(server.log())
         for request in requests():
             send(server, request)
-        assert server.serves(), "the next client is not served"
+        assert server.answers(), "the next client is not answered"
         time.sleep(WRITTEN_WITHIN)
         lines = server.log()[begun:].split(b"\n")
     dirty = [line for line in lines if is_dirty(line)]

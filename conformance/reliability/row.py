@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Protocol
 
-from conformance.reliability.server import Server
+from conformance.reliability.server import APP, Server
 
 
 class Start(Protocol):
     """Starts the server that is measured; it ends with the context."""
 
-    def __call__(self, files: int | None = None) -> AbstractContextManager[Server]:
-        """``files`` limits the open files of each process (RLIMIT_NOFILE)."""
+    def __call__(self, app: str = APP, files: int | None = None) -> AbstractContextManager[Server]:
+        """``app`` is "module:attribute"; ``files`` limits the open files of each process (RLIMIT_NOFILE)."""
 
 
 @dataclass(frozen=True)

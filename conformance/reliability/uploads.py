@@ -42,7 +42,7 @@ def upload(server: Server, coding: str, tag: str, most: int) -> tuple[int, int]:
         taken = pushed - in_kernel(server, connection)
         memory = server.memory()
     server.probe.open(tag)
-    assert server.serves(), "the next client is not served"
+    assert server.answers(), "the next client is not answered"
     return taken, memory
 
 
