@@ -24,24 +24,24 @@ def measure(start: Start) -> Outcome:
     growths, takens = [], []
     for name in CODINGS:
         with start() as server:
-            upload(server, name, "warm", 4 * MB)
+            server.get("/reads")
             before = server.memory()
-            taken, after = upload(server, name, "upload", MOST)
+            taken, after = upload(server, name)
             takens.append(taken / 1024)
             growths.append((after - before) / MB)
     return Outcome((growths[0], growths[1], max(takens)))
 
 
-def upload(server: Server, coding: str, tag: str, most: int) -> tuple[int, int]:
+def upload(server: Server, coding: str) -> tuple[int, int]:
     """The bytes that the server took, and its memory then."""
     field, block = CODINGS[coding]
     with server.connect() as connection:
-        connection.send(request_bytes("POST", f"/never_reads?{tag}", [field]))
-        server.probe.expect("called", tag)
-        pushed = push_until_blocked(connection.socket, block, most)
+        connection.send(request_bytes("POST", f"/never_reads?{coding}", [field]))
+        server.probe.expect("called", coding)
+        pushed = push_until_blocked(connection.socket, block, MOST)
         taken = pushed - in_kernel(server, connection)
         memory = server.memory()
-    server.probe.open(tag)
+    server.probe.open(coding)
     assert server.answers(), "the next client is not answered"
     return taken, memory
 
