@@ -1,5 +1,7 @@
 #include "server/base/output.h"
 
+#include <utility>
+
 namespace fasterapi::base {
 
 namespace {
@@ -8,6 +10,8 @@ constexpr std::size_t kFirstRun = 512;
 // A run that is long is not appended to any more: a queue that is never quite empty would keep
 // what was sent long ago in front of what is not.
 constexpr std::size_t kFullRun = 32 * 1024;
+// A copy of more would take longer than the turn in which it is made can spare.
+constexpr std::size_t kLargestCopy = 32 * 1024;
 // Vectors kept across responses; a queue that once was long gives its memory back.
 constexpr std::size_t kKeptSegments = 4;
 }  // namespace
@@ -78,6 +82,16 @@ void Output::clear() {
     segments_.clear();
   }
   first_ = offset_ = size_ = 0;
+}
+
+void Output::shrink() {
+  if (empty() || !segments_[first_].is_slice) return;
+  std::string_view rest = segments_[first_].bytes().substr(offset_);
+  if (rest.size() > kLargestCopy || rest.size() > offset_) return;
+  Segment copy;
+  copy.copied = rest;
+  Segment sent(std::exchange(segments_[first_], std::move(copy)));  // released when all is consistent
+  offset_ = 0;
 }
 
 std::string Output::to_string() const {

@@ -64,6 +64,8 @@ class Output {
   // Drops the first `count` bytes (count <= size()); releases slices that are done with.
   void consume(std::size_t count);
   void clear();
+  // The rest will wait: where most of the first slice is gone, a copy of what is left lets go of its owner.
+  void shrink();
 
   // For tests: all bytes as one string.
   std::string to_string() const;

@@ -120,6 +120,41 @@ TEST(Output, ConsumesAnyCut) {
   }
 }
 
+TEST(Output, ShrinkLetsGoOfASliceOfWhichMostIsGone) {
+  Owner owner("0123456789");
+  Output output;
+  output.append(owner.slice());
+  output.append("tail");
+  output.consume(4);
+  output.shrink();
+  EXPECT_EQ(owner.released, 0);
+  output.consume(1);
+  output.shrink();
+  EXPECT_EQ(owner.released, 1);
+  owner.bytes.assign(10, '-');
+  output.shrink();
+  EXPECT_EQ(output.to_string(), "56789tail");
+  EXPECT_EQ(output.size(), 9u);
+  output.consume(6);
+  output.shrink();
+  EXPECT_EQ(output.to_string(), "ail");
+  EXPECT_EQ(owner.released, 1);
+}
+
+TEST(Output, ShrinkDoesNotCopyMuch) {
+  Owner owner(std::string(1 << 20, 'x'));
+  Output output;
+  output.shrink();
+  output.append(owner.slice());
+  output.consume(1 << 19);
+  output.shrink();
+  EXPECT_EQ(owner.released, 0);
+  output.consume((1 << 19) - 32 * 1024);
+  output.shrink();
+  EXPECT_EQ(owner.released, 1);
+  EXPECT_EQ(output.to_string(), std::string(32 * 1024, 'x'));
+}
+
 TEST(Output, CanBeAppendedToAfterAPartWasConsumed) {
   Output output;
   output.append("abc");

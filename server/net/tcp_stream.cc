@@ -128,6 +128,7 @@ void TcpStream::flush(base::Output& output) {
   if (write_now(output)) return;
   std::swap(in_flight_, output);
   update_watch();
+  in_flight_.shrink();
 }
 
 // Writes until all is gone or the socket is broken (true), or the socket is full (false).
@@ -151,7 +152,7 @@ bool TcpStream::write_now(base::Output& output) {
 }
 
 void TcpStream::go_on_writing() {
-  if (!write_now(in_flight_)) return;
+  if (!write_now(in_flight_)) return in_flight_.shrink();
   if (error_ != 0) return;
   update_watch();
   if (shutdown_wanted_) return shutdown();
