@@ -8,6 +8,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PYTEST ?=
 FUZZ_SECONDS ?= 60
 BENCH ?=
+SUITE ?= forky
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
@@ -17,7 +18,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: help run check build test test-all-pythons format lint asan tsan fuzz conformance conformance-asgi bench wheel \
+.PHONY: help run check build test test-all-pythons test-debian format lint asan tsan fuzz conformance conformance-asgi bench wheel \
         executable clean distclean
 
 help: ## this list
@@ -41,6 +42,9 @@ test: build ## every test, also the framework tests on each other Python found
 test-all-pythons: ## only the framework tests, on each other Python found
 	@$(BOOTSTRAP) build test
 	scripts/test-pythons
+
+test-debian: ## every test on another Debian release (SUITE, forky: CPython 3.14), as root
+	scripts/test-debian $(SUITE) $(PYTEST)
 
 format: ## clang-format and ruff format, in place
 	@$(BOOTSTRAP) format
