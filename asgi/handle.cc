@@ -1,5 +1,9 @@
 #include "asgi/handle.h"
 
+#include <structmember.h>
+
+#include <cstddef>
+
 #include "asgi/loop.h"
 
 namespace fasterapi::asgi {
@@ -58,6 +62,15 @@ PyObject* get_source_traceback(PyObject* object, void*) {
 }
 
 PyObject* get_cancelled(PyObject* object, void*) { return PyBool_FromLong(self_of(object)->cancelled); }
+
+// isinstance() asks for it: ours are asyncio's to whoever looks.
+PyObject* get_class(PyObject* object, void*) {
+  return Py_NewRef(self_of(object)->module->handle_class.get());
+}
+
+PyObject* get_timer_class(PyObject* object, void*) {
+  return Py_NewRef(self_of(object)->module->timer_handle_class.get());
+}
 
 bool is_timer(Module& module, PyObject* object) {
   return PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(module.timer_handle_type.get()));
@@ -126,6 +139,7 @@ void deallocate(PyObject* object) {
   Handle* self = self_of(object);
   PyTypeObject* type = Py_TYPE(object);
   PyObject_GC_UnTrack(object);
+  if (self->weak_references != nullptr) PyObject_ClearWeakRefs(object);
   drop_callback(self);
   Py_CLEAR(self->context);
   Py_CLEAR(self->source_traceback);
@@ -149,7 +163,15 @@ PyGetSetDef kHandleAttributes[] = {{"_callback", get_callback, nullptr, nullptr,
                                    {"_args", get_arguments, nullptr, nullptr, nullptr},
                                    {"_source_traceback", get_source_traceback, nullptr, nullptr, nullptr},
                                    {"_cancelled", get_cancelled, nullptr, nullptr, nullptr},
+                                   {"__class__", get_class, nullptr, nullptr, nullptr},
                                    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+PyGetSetDef kTimerAttributes[] = {{"__class__", get_timer_class, nullptr, nullptr, nullptr},
+                                  {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+PyMemberDef kHandleMembers[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Handle, weak_references), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr}};
 
 PyType_Slot kHandleSlots[] = {
     {Py_tp_doc, const_cast<char*>("A callback scheduled on the loop, as asyncio.Handle.")},
@@ -159,11 +181,13 @@ PyType_Slot kHandleSlots[] = {
     {Py_tp_repr, reinterpret_cast<void*>(repr)},
     {Py_tp_methods, kHandleMethods},
     {Py_tp_getset, kHandleAttributes},
+    {Py_tp_members, kHandleMembers},
     {0, nullptr}};
 
 PyType_Slot kTimerSlots[] = {
     {Py_tp_doc, const_cast<char*>("A callback scheduled for a point in time, as asyncio.TimerHandle.")},
     {Py_tp_methods, kTimerMethods},
+    {Py_tp_getset, kTimerAttributes},
     {Py_tp_richcompare, reinterpret_cast<void*>(compare)},
     {Py_tp_hash, reinterpret_cast<void*>(hash)},
     {0, nullptr}};
@@ -185,7 +209,7 @@ Handle* new_handle(Module& module, PyObject* type, PyObject* callback, PyObject*
   handle->module = &module;
   handle->callback = Py_NewRef(callback);
   handle->argument_count = count;
-  handle->source_traceback = nullptr;
+  handle->source_traceback = handle->weak_references = nullptr;
   handle->cancelled = handle->repeats = false;
   handle->scheduler = nullptr;
   handle->context = context == nullptr ? PyContext_CopyCurrent() : Py_NewRef(context);

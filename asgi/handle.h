@@ -19,6 +19,7 @@ struct Handle {
   PyObject* arguments[kInlineArguments];
   Py_ssize_t argument_count;
   PyObject* source_traceback;  // debug mode only
+  PyObject* weak_references;
   bool cancelled;
   bool repeats;  // a reader or writer: stays after it ran
 

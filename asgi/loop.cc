@@ -240,11 +240,12 @@ void Scheduler::run_timed(Handle* handle) {
   double limit_seconds = limit ? PyFloat_AsDouble(limit.get()) : -1;
   if (!PyErr_Occurred() && took >= limit_seconds) {
     text = Ref::steal(PyObject_CallOneArg(module_.format_handle.get(), reinterpret_cast<PyObject*>(handle)));
+    Ref logger = Ref::steal(PyObject_GetAttr(module_.base_events.get(), module_.names.logger));
     Ref seconds = Ref::steal(PyFloat_FromDouble(took));
     Ref format = Ref::steal(PyUnicode_FromString("Executing %s took %.3f seconds"));
-    if (text && seconds && format) {
-      Ref::steal(PyObject_CallMethodObjArgs(module_.asyncio_logger.get(), module_.names.warning, format.get(),
-                                            text.get(), seconds.get(), nullptr));
+    if (text && logger && seconds && format) {
+      Ref::steal(PyObject_CallMethodObjArgs(logger.get(), module_.names.warning, format.get(), text.get(),
+                                            seconds.get(), nullptr));
     }
   }
   if (PyErr_Occurred()) PyErr_WriteUnraisable(self_);

@@ -1,5 +1,6 @@
 // The Python face of the scheduler: the methods that fasterapi.loop.EventLoop inherits.
 
+#include <climits>
 #include <new>
 
 #include "asgi/guard.h"
@@ -128,22 +129,43 @@ PyObject* run_once(PyObject* object, PyObject*) {
   Py_RETURN_NONE;
 }
 
+// A file descriptor, or what has a fileno(), as selectors take them. -1 with ValueError set.
+int descriptor_of(Module& module, PyObject* file) {
+  Ref number = PyLong_Check(file) ? Ref::share(file) : call_method(file, module.names.fileno);
+  if (number && !PyLong_Check(number.get())) number = Ref::steal(PyNumber_Long(number.get()));
+  const long fd = number ? PyLong_AsLong(number.get()) : -1;
+  if (PyErr_Occurred()) {
+    for (PyObject* expected :
+         {PyExc_AttributeError, PyExc_TypeError, PyExc_ValueError, PyExc_OverflowError}) {
+      if (!PyErr_ExceptionMatches(expected)) continue;
+      PyErr_Clear();
+      PyErr_Format(PyExc_ValueError, "Invalid file object: %R", file);
+      break;
+    }
+    return -1;
+  }
+  if (fd >= 0 && fd <= INT_MAX) return static_cast<int>(fd);
+  PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %ld", fd);
+  return -1;
+}
+
 template <Scheduler::Event kEvent>
 PyObject* watch(PyObject* object, PyObject* const* given, Py_ssize_t count) {
   if (count < 2) {
     PyErr_SetString(PyExc_TypeError, "a file descriptor and a callback are needed");
     return nullptr;
   }
-  int fd = PyObject_AsFileDescriptor(given[0]);
+  Scheduler& self = self_of(object);
+  int fd = descriptor_of(self.module(), given[0]);
   if (fd < 0) return nullptr;
-  return as_object(self_of(object).watch(given[0], fd, kEvent, given[1], given + 2, count - 2));
+  return as_object(self.watch(given[0], fd, kEvent, given[1], given + 2, count - 2));
 }
 
 template <Scheduler::Event kEvent>
 PyObject* unwatch(PyObject* object, PyObject* file) {
   Scheduler& self = self_of(object);
   if (self.closed()) Py_RETURN_FALSE;
-  int fd = PyObject_AsFileDescriptor(file);
+  int fd = descriptor_of(self.module(), file);
   if (fd < 0) {
     ErrorKept kept;
     fd = self.watched_fd(file);

@@ -164,7 +164,9 @@ int Module::load() {
       !load_attribute(format_handle, "asyncio.base_events", "_format_handle") ||
       !load_attribute(extract_stack, "asyncio.format_helpers", "extract_stack") ||
       !load_attribute(format_callback, "asyncio.format_helpers", "_format_callback_source") ||
-      !load_attribute(asyncio_logger, "asyncio.log", "logger")) {
+      !load_attribute(base_events, "asyncio", "base_events") ||
+      !load_attribute(handle_class, "asyncio", "Handle") ||
+      !load_attribute(timer_handle_class, "asyncio", "TimerHandle")) {
     return -1;
   }
   empty_bytes = to_bytes("");
@@ -194,10 +196,12 @@ void Module::clear() {
     for (auto& [key, object] : *table) Py_DECREF(object);
     table->clear();
   }
-  for (Ref* ref : {&task_type, &cancelled_error, &format_handle, &extract_stack, &format_callback,
-                   &asyncio_logger, &scheduler_type, &handle_type, &timer_handle_type, &completed_type,
-                   &awaitable_type, &run_type, &http_cycle_type, &server_type, &client_disconnected,
-                   &completed, &empty_bytes, &all_tasks_data, &all_tasks_add}) {
+  for (Ref* ref :
+       {&task_type,         &cancelled_error,     &format_handle,      &extract_stack,  &format_callback,
+        &base_events,       &handle_class,        &timer_handle_class, &scheduler_type, &handle_type,
+        &timer_handle_type, &completed_type,      &awaitable_type,     &run_type,       &http_cycle_type,
+        &server_type,       &client_disconnected, &completed,          &empty_bytes,    &all_tasks_data,
+        &all_tasks_add}) {
     ref->reset();
   }
 }

@@ -19,7 +19,7 @@ namespace fasterapi::asgi {
   X(headers) X(state) X(status) X(body) X(more_body) X(http) X(https) X(context) X(loop) X(eager_start) X(done) X(set_result) X(create_future) X(create_task) \
   X(call_soon) X(call_later) X(cancel) X(add_reader) X(remove_reader) X(copy) X(error) X(warning) X(exc_info) X(message) X(exception) X(handle) \
   X(source_traceback) X(close) X(call_exception_handler) X(slow_callback_duration) X(_check_thread) X(_check_callback) \
-  X(get_task_factory) X(extensions) X(trailers) X(more_trailers) X(name) X(_thread_id) X(__await__) X(callback) X(when) X(delay)
+  X(get_task_factory) X(extensions) X(trailers) X(more_trailers) X(name) X(_thread_id) X(__await__) X(callback) X(when) X(delay) X(logger) X(fileno)
 // clang-format on
 
 struct Names {
@@ -47,7 +47,9 @@ struct Module {
   Ref format_handle;    // asyncio.base_events._format_handle
   Ref extract_stack;    // asyncio.format_helpers.extract_stack
   Ref format_callback;  // asyncio.format_helpers._format_callback_source
-  Ref asyncio_logger;
+  Ref base_events;      // the module asyncio.base_events, for the logger that is there
+  Ref handle_class;     // asyncio.Handle
+  Ref timer_handle_class;
 
   // Our own.
   Ref scheduler_type;

@@ -48,7 +48,7 @@ class EventLoop(Scheduler, asyncio.SelectorEventLoop):
     _check_running: Callable[[], None]
 
     def __init__(self) -> None:
-        asyncio.SelectorEventLoop.__init__(self, _NoSelector())
+        super().__init__(_NoSelector())
 
     def run_forever(self) -> None:
         """Runs until ``stop()``. In the main thread signals wake the loop."""

@@ -253,6 +253,28 @@ def test_get_context_is_the_context_of_the_callback(loop):
     assert copied is not context
 
 
+def test_handles_are_asyncios_to_whoever_asks(loop):
+    handle, timer = loop.call_soon(print, "never"), loop.call_later(3600, print)
+    assert isinstance(handle, asyncio.Handle)
+    assert not isinstance(handle, asyncio.TimerHandle)
+    assert isinstance(timer, asyncio.TimerHandle)
+    handle.cancel()
+
+
+@pytest.mark.parametrize("make", ["call_soon", "call_later"])
+def test_handles_can_be_referred_to_weakly(loop, make):
+    handle = loop.call_soon(int) if make == "call_soon" else loop.call_later(3600, int)
+    gone = []
+    weak = weakref.ref(handle, gone.append)
+    assert weak() is handle
+    handle.cancel()
+    del handle
+    one_turn(loop)
+    gc.collect()
+    assert weak() is None
+    assert gone == [weak]
+
+
 # --- run and stop --------------------------------------------------------------------------
 
 

@@ -272,6 +272,41 @@ def test_what_is_no_descriptor_is_refused(loop, method):
         add(0)
 
 
+class Named:
+    """What names its descriptor by something that is not quite a number."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def fileno(self):
+        return self.number
+
+
+class Almost:
+    def __init__(self, number):
+        self.number = number
+
+    def __int__(self):
+        return self.number
+
+
+def test_a_fileno_is_made_a_number(loop, pipe, turns):
+    got = []
+    named = Named(Almost(pipe[0]))
+    loop.add_reader(named, lambda: got.append(os.read(pipe[0], 1)))
+    os.write(pipe[1], b"x")
+    turns(loop)
+    assert got == [b"x"]
+    assert loop.remove_reader(named)
+
+
+@pytest.mark.parametrize("wrong", [Named("x"), Named(None), Named(-1), object(), -1])
+def test_what_names_no_descriptor_is_a_value_error(loop, wrong):
+    for method in (loop.add_reader, loop.add_writer):
+        with pytest.raises(ValueError, match="Invalid file"):
+            method(wrong, print)
+
+
 def test_a_closed_descriptor_is_refused(loop, pipe):
     os.close(pipe[0])
     with pytest.raises(OSError, match="Bad file descriptor"):
