@@ -162,7 +162,7 @@ def test_client_leaves_in_the_middle_of_the_body(server, tag, how, coding):
     else:
         framing, part = ("Transfer-Encoding", "chunked"), b"64\r\nhalf"
     with server.connect() as connection:
-        connection.send(script_request(tag, *["receive"] * 3, method="POST", headers=[framing]) + part)
+        connection.send(script_request(tag, "receive", "receive", method="POST", headers=[framing]) + part)
         try:
             server.probe.expect("called", tag)
         except AssertionError:

@@ -79,7 +79,10 @@ def test_L05_startup_failed_ends_the_server(serve):
 
 def test_L05b_message_of_a_failed_startup_is_shown(serve):
     server = serve("apps.lifespans:startup_failed", wait=False)
-    server.wait()
+    try:
+        server.wait()
+    except AssertionError:
+        pass  # that is L05
     assert "deliberate: the database is away" in server.stderr + server.stdout
 
 
