@@ -365,7 +365,7 @@ def test_H36_absolute_form_without_a_path(plain):
     assert scope["query_string"] == b"q"
 
 
-def test_H37_options_asterisk_is_survived(plain):
+def test_options_asterisk_is_survived(plain):
     with plain.connect() as connection:
         connection.send(request_bytes("OPTIONS", "*"))
         response = connection.response()
