@@ -1,10 +1,11 @@
-"""Rows U01–U08 and T01: what users of uvicorn rely on when they start, stop and limit a server."""
+"""Rows U01–U11 and T01: what users of uvicorn rely on when they start, stop and limit a server."""
 
 from __future__ import annotations
 
 import signal
 
 from support.checks import literal
+from support.wire import Silence
 
 
 def test_T01_no_tls_extension_without_tls(server):
@@ -20,6 +21,23 @@ def test_U01_application_that_cannot_be_imported(serve):
 def test_U02_factory_is_called(serve):
     server = serve("apps.scenarios:factory", "--factory")
     assert server.get("/hello").body == b"Hello, World!"
+
+
+def test_U04_excess_requests_are_503(serve, tag):
+    """Some count requests, some connections: of three at once the third is too many for both."""
+    server = serve("apps.scenarios:app", "--limit-concurrency", "2")
+    with server.connect() as first:
+        first.request("GET", f"/waits?{tag}")
+        server.probe.expect("called", tag)
+        with server.connect(timeout=1) as second:
+            second.request("GET", f"/waits?{tag}")
+            try:
+                assert second.response().status == 503
+            except Silence:
+                pass
+            assert server.get("/hello").status == 503
+        server.probe.open(f"{tag}.go")
+        assert first.response().body == b"waited"
 
 
 def test_U07_request_without_end_does_not_hold_the_stop(serve, tag):

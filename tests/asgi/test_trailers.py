@@ -5,11 +5,25 @@ from __future__ import annotations
 import select
 
 import pytest
-from support.checks import body, literal, raised, run_script, script_request, start, still_serves
+from support.checks import (
+    body,
+    literal,
+    raised,
+    require_extension,
+    run_script,
+    script_request,
+    start,
+    still_serves,
+)
 from support.wire import Truncated
 
 TE = [("TE", "trailers"), ("Connection", "TE")]
 EXTENSION = "http.response.trailers"
+
+
+@pytest.fixture(autouse=True)
+def advertised(server):
+    require_extension(server, EXTENSION)
 
 
 def trailers(*fields, **extra):
@@ -21,7 +35,7 @@ def announced(*headers):
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-def test_X06_advertised_where_they_can_be_sent(server, version):
+def test_advertised_where_they_can_be_sent(server, version):
     with server.connect() as connection:
         extensions = literal(connection.ask("GET", "/echo", version=version)).get("extensions", {})
     assert extensions.get(EXTENSION) == ({} if version == "1.1" else None)
@@ -59,7 +73,7 @@ def test_X06_not_sent_to_who_did_not_ask(server, tag, te):
         assert connection.get("/hello").body == b"Hello, World!"
 
 
-def test_X06_dropped_behind_a_content_length(server, tag):
+def test_dropped_behind_a_content_length(server, tag):
     with server.connect() as connection:
         steps = announced((b"content-length", b"4")), body(b"data"), trailers((b"x-a", b"1"))
         connection.send(script_request(tag, *steps, headers=TE))
@@ -113,7 +127,7 @@ def test_X06c_the_client_waits_for_them(server, tag):
     ],
     ids=repr,
 )
-def test_X06_what_may_not_be_one_is_refused(server, tag, field):
+def test_what_may_not_be_one_is_refused(server, tag, field):
     """And the response can still end well."""
     response, outcomes = run_script(
         server,
@@ -130,7 +144,7 @@ def test_X06_what_may_not_be_one_is_refused(server, tag, field):
     assert response.trailers == [(b"x-a", b"1")]
 
 
-def test_X06_not_announced_or_too_early(server, tag):
+def test_not_announced_or_too_early(server, tag):
     response, outcomes = run_script(
         server,
         tag,

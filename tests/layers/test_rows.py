@@ -14,6 +14,11 @@ def test_each_row_has_a_test_or_a_reason():
     assert [row.id for row in ROWS.values() if not (row.later or row.untestable or row.id in named)] == []
 
 
+def test_what_comes_later_is_not_there():
+    named = named_in_tests()
+    assert [row.id for row in ROWS.values() if row.later and row.id in named] == []
+
+
 def test_no_test_is_of_a_row_that_does_not_exist():
     assert {row: files for row, files in named_in_tests().items() if row not in ROWS} == {}
 

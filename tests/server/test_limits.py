@@ -183,7 +183,7 @@ def test_an_answer_that_nobody_reads_ends(hurried, tag):
     still_serves(hurried)
 
 
-def test_U04_limit_concurrency_connections(serve):
+def test_limit_concurrency_connections(serve):
     """As uvicorn counts: the connection that asks is one of them."""
     server = serve("apps.scenarios:app", "--limit-concurrency", "2")
     with server.connect() as first:
@@ -198,7 +198,7 @@ def test_U04_limit_concurrency_connections(serve):
         assert first.get("/hello").status == 200
 
 
-def test_U04_limit_concurrency_requests_at_work(serve, tag):
+def test_limit_concurrency_requests_at_work(serve, tag):
     """Also those whose client has gone."""
     server = serve("apps.scenarios:app", "--limit-concurrency", "3")
     for number in range(3):

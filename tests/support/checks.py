@@ -50,6 +50,15 @@ def run_script(
         return response, server.probe.expect("script", tag)["outcomes"]
 
 
+class NotAdvertised(AssertionError):
+    """The server does not say that it has the extension that is tested."""
+
+
+def require_extension(server: ServerProcess, name: str) -> None:
+    if name not in (literal(server.get("/echo")).get("extensions") or {}):
+        raise NotAdvertised(name)
+
+
 def raised(outcome: Any) -> bool:
     return isinstance(outcome, dict) and "oserror" in outcome
 
