@@ -283,6 +283,11 @@ PyObject* drain(PyObject* object, PyObject*) {
   Py_RETURN_NONE;
 }
 
+PyObject* retire(PyObject* object, PyObject*) {
+  if (self_of(object).server != nullptr) self_of(object).server->retire();
+  Py_RETURN_NONE;
+}
+
 PyObject* abort_connections(PyObject* object, PyObject*) {
   if (self_of(object).server != nullptr) self_of(object).server->abort();
   Py_RETURN_NONE;
@@ -364,6 +369,8 @@ PyMethodDef kMethods[] = {
      "Closes the listeners. Open connections go on."},
     {"drain", guarded<&drain>, METH_NOARGS,
      "Closes idle connections now, the others after the answer in hand."},
+    {"retire", guarded<&retire>, METH_NOARGS,
+     "Closes each connection after its next answer, and idle ones when their time is over."},
     {"abort", guarded<&abort_connections>, METH_NOARGS, "Cuts every connection at once."},
     {"close", guarded<&close_server>, METH_NOARGS,
      "Stops, cuts, and lets go of the application. Idempotent."},

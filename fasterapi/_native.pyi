@@ -91,6 +91,8 @@ class Server:
         """Closes the listeners. Open connections go on."""
     def drain(self) -> None:
         """Closes idle connections now and the others after the answer in hand. Idempotent."""
+    def retire(self) -> None:
+        """Closes each connection after its next answer, which says so; idle ones when their time is over."""
     def abort(self) -> None:
         """Cuts every connection at once; their applications get ``http.disconnect``."""
     def close(self) -> None:

@@ -9,7 +9,6 @@ import logging
 import os
 import platform
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,10 +16,8 @@ import click
 
 from fasterapi import discover
 from fasterapi.config import LOGGING_CONFIG, STARTUP_FAILURE, Config, UnsupportedOption
-from fasterapi.entry import serve_until_signal
+from fasterapi.entry import leave, serve
 from fasterapi.options import GroupedCommand, serving_options
-from fasterapi.runner import flush_standard_streams
-from fasterapi.server import Server
 from fasterapi.version import __version__
 
 logger = logging.getLogger("fasterapi.error")
@@ -115,7 +112,8 @@ def run_command(ctx: click.Context, /, target: str | None, app_dir: str, **optio
     for directory in dict.fromkeys((app_dir, location.directory)):
         sys.path.insert(0, directory)
     config.app = location.import_string
-    _leave(serve_until_signal(config))
+    if (server := serve(config)) is not None:
+        leave(server)
 
 
 def _make_config(ctx: click.Context, options: dict[str, Any]) -> Config:
@@ -131,16 +129,3 @@ def _make_config(ctx: click.Context, options: dict[str, Any]) -> Config:
         ) from None
     except ValueError as error:
         raise click.UsageError(str(error), ctx) from None
-
-
-def _leave(server: Server) -> None:
-    """Ends the process although threads of requests that were given up are still at work.
-
-    Python would wait for them without limit, long after the log has said that the server is done.
-    """
-    others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
-    stuck = [thread for thread in others if not thread.daemon]
-    if stuck and server.gave_up:
-        logger.warning("Leaving %d thread(s) of the application behind.", len(stuck))
-        flush_standard_streams()
-        os._exit(0)

@@ -38,7 +38,7 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 UNSUPPORTED = (
     *("http", "http2", "ws", "ws_max_size", "ws_max_queue", "ws_ping_interval", "ws_ping_timeout"),
     *("ws_per_message_deflate", "env_file", "reload", "reload_dirs", "reload_delay", "reload_includes"),
-    *("reload_excludes", "workers"),
+    "reload_excludes",
     *("timeout_worker_healthcheck", "ssl_keyfile", "ssl_certfile", "ssl_keyfile_password", "ssl_version"),
     *("ssl_cert_reqs", "ssl_ca_certs", "ssl_ciphers", "ssl_context_factory"),
     *("h11_max_incomplete_event_size",),
@@ -141,13 +141,13 @@ class Config:
         self._refuse_unsupported()
         self._check_values()
         # As uvicorn does, so that code which reads a Config finds no None where a list or number is due.
-        self.workers = self.workers or 1
+        if self.workers is None:
+            self.workers = _web_concurrency()
         self.headers = self.headers or []
         if self.forwarded_allow_ips is None:
             self.forwarded_allow_ips = proxies.default_allow_ips()
         self.reload_dirs, self.reload_includes, self.reload_excludes = [], [], []
         self.configure_logging()
-        self._warn_of_environment()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(app={self.app!r})"
@@ -156,8 +156,6 @@ class Config:
         for option in fields(self):
             if option.name in UNSUPPORTED:
                 value = getattr(self, option.name)
-                if option.name == "workers" and value == 1:
-                    continue
                 if value != option.default and not (option.default is None and value in ([], ())):
                     raise UnsupportedOption(option.name, value, f"its default, {option.default!r}")
 
@@ -172,25 +170,20 @@ class Config:
             self.root_path.encode()
         except UnicodeEncodeError:
             raise ValueError("root_path must be valid UTF-8") from None
-        for name in ("port", "backlog"):
-            if not isinstance(value := getattr(self, name), int):
+        for name in ("port", "backlog", "workers"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) or (value is None and name == "workers")):
                 raise ValueError(f"{name} must be an integer, not {value!r}")
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must lie between 0 and 65535, not {self.port}")
-        if self.backlog < 1:
-            raise ValueError(f"backlog must be positive, not {self.backlog}")
+        for name in ("backlog", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be positive, not {value}")
         for name in ("timeout_graceful_shutdown", "limit_max_requests_jitter"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} must not be negative, and is {value}")
-
-    def _warn_of_environment(self) -> None:
-        """Says which variables that uvicorn reads have no effect here yet.
-
-        A platform sets them for every process, so that they are no reason to refuse to start.
-        """
-        if os.environ.get("WEB_CONCURRENCY", "1") not in ("", "1"):
-            logger.warning("WEB_CONCURRENCY is set, but fasterapi %s runs a single process.", __version__)
 
     @property
     def asgi_version(self) -> Literal["2.0", "3.0"]:
@@ -297,6 +290,14 @@ class Config:
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def _web_concurrency() -> int:
+    """The number of workers that the platform asks for."""
+    given = os.environ.get("WEB_CONCURRENCY") or "1"
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"WEB_CONCURRENCY must be a positive number, not {given!r}")
+    return int(given)
 
 
 def default(name: str) -> Any:

@@ -2,13 +2,15 @@
 
 import logging
 import os
+import socket
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
 from fasterapi.config import LOGGING_CONFIG, STARTUP_FAILURE, Config, LoopFactory
 from fasterapi.logging import LogConfig
-from fasterapi.runner import NotALoop, raise_descriptor_limit, refuse_running_loop
+from fasterapi.runner import NotALoop, flush_standard_streams, raise_descriptor_limit, refuse_running_loop
 from fasterapi.server import Server
 
 logger = logging.getLogger("fasterapi.error")
@@ -87,17 +89,30 @@ def run(
     refuse_running_loop("fasterapi.run()")
     if app_dir is not None:
         sys.path.insert(0, app_dir)
-    serve_until_signal(Config(app, **options))
+    serve(Config(app, **options))
 
 
-def serve_until_signal(config: Config) -> Server:
-    """Serves; returns after SIGINT, and does not after SIGTERM, which ends the process."""
-    server = Server(config)
+def serve(config: Config) -> Server | None:
+    """Serves in this process, or in ``config.workers`` others; returns the server that was here.
+
+    SIGTERM ends the process unless there are workers. Exits with 3 if the server does not come up.
+    """
     raise_descriptor_limit()
+    if not config.use_subprocess:
+        return serve_until_signal(Server(config))
+    from fasterapi.supervisor import supervise  # multiprocessing takes its time to be imported
+
+    if (status := supervise(config)) != 0:
+        sys.exit(status)
+    return None
+
+
+def serve_until_signal(server: Server, sockets: list[socket.socket] | None = None) -> Server:
+    """Serves; returns after SIGINT, and does not after SIGTERM, which ends the process."""
     try:
         # Before the loop: imports may take long, and may themselves run a loop.
-        config.load_app()
-        server.run()
+        server.config.load_app()
+        server.run(sockets)
     except KeyboardInterrupt:
         # A key press, unless the application has raised it by itself.
         if server.interrupted or server.started or not getattr(server, "lifespan", None):
@@ -108,3 +123,16 @@ def serve_until_signal(config: Config) -> Server:
     if not server.started:
         sys.exit(STARTUP_FAILURE)
     return server
+
+
+def leave(server: Server) -> None:
+    """Ends the process although threads of requests that were given up are still at work.
+
+    Python would wait for them without limit, long after the log has said that the server is done.
+    """
+    others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
+    stuck = [thread for thread in others if not thread.daemon]
+    if stuck and server.gave_up:
+        logger.warning("Leaving %d thread(s) of the application behind.", len(stuck))
+        flush_standard_streams()
+        os._exit(0)

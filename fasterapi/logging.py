@@ -278,6 +278,12 @@ def style_pid(text: str) -> str:
     return click.style(text, fg="cyan")
 
 
+def log_process(message: str) -> None:
+    """Logs a message with the number of this process at its ``%d``."""
+    color_message = message.replace("%d", style_pid("%d"))
+    logging.getLogger("fasterapi.error").info(message, os.getpid(), extra={"color_message": color_message})
+
+
 def _is_terminal(stream: Any) -> bool:
     # sys.stdout is None under pythonw and in some daemons.
     return stream is not None and bool(stream.isatty())

@@ -98,6 +98,7 @@ _SHOWN_DEFAULT: dict[str, str | bool] = {
     "root_path": False,
     "log_level": "info",
     "forwarded_allow_ips": "$FORWARDED_ALLOW_IPS, or 127.0.0.1,::1",
+    "workers": "$WEB_CONCURRENCY, else 1",
     "use_colors": "on a terminal",
     "app_dir": "the working directory",
     "limit_connections": "90 % of the file descriptors",
@@ -146,6 +147,7 @@ _SHOWN: tuple[tuple[str, str, Any, str], ...] = (
     ("Binding", "--uds", str, "Listen on a Unix domain socket at this path instead."),
     ("Binding", "--fd", _COUNT, "Listen on the socket that is open at this file descriptor instead."),
     ("Binding", "--backlog", Integer(min=1, max=2**31 - 1), "Connections that may wait to be accepted."),
+    ("Processes", "--workers", Integer(min=1, max=1024), "Processes that serve."),
     ("HTTP", "--root-path", str, "The path below which a proxy serves the application (ASGI's root_path)."),
     (
         "HTTP",
@@ -233,7 +235,6 @@ _HIDDEN: tuple[tuple[str, Any, bool], ...] = (
     ("--reload-include", str, True),
     ("--reload-exclude", str, True),
     ("--reload-delay", float, False),
-    ("--workers", int, False),
     ("--http", str, False),
     ("--http2", bool, False),
     ("--ws", str, False),

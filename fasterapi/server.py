@@ -10,7 +10,6 @@ import contextvars
 import functools
 import logging
 import math
-import os
 import random
 import signal
 import socket
@@ -24,7 +23,7 @@ from fasterapi import binding, limits
 from fasterapi._native import Server as NativeServer
 from fasterapi.config import STARTUP_FAILURE, Config
 from fasterapi.lifespan import Lifespan, NoLifespan
-from fasterapi.logging import access_sink, style_pid
+from fasterapi.logging import access_sink, log_process
 from fasterapi.runner import flush_standard_streams, refuse_running_loop, run_in_loop, signals_wake
 
 HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -161,13 +160,13 @@ class Server:
         self.lifespan = self.config.lifespan_class(self.config)
         in_order = False
         try:
-            _log_process("Started server process [%d]")
+            log_process("Started server process [%d]")
             await self.startup(sockets=sockets)
             if self.started:
                 if not self.should_exit:
                     await self.main_loop()
                 await self.shutdown(sockets=sockets)
-                _log_process("Finished server process [%d]")
+                log_process("Finished server process [%d]")
             in_order = not self.force_exit
         finally:
             self._release()
@@ -406,7 +405,3 @@ class Server:
             self._native = None
         self._loop = None
         self._own_tasks.clear()
-
-
-def _log_process(message: str) -> None:
-    logger.info(message, os.getpid(), extra={"color_message": message.replace("%d", style_pid("%d"))})

@@ -41,6 +41,12 @@ void Http1Connection::drain() {
   changed();  // an answer that is complete already waits for nothing but the request's rest
 }
 
+void Http1Connection::retire() {
+  retiring_ = true;
+  // An answer that has begun without saying so is not the last: the client may be sending the next request.
+  if (in_request_ && !codec_.head_sent()) codec_.close_after_response();
+}
+
 void Http1Connection::abort() {
   if (!ended_) end();
 }
@@ -125,7 +131,7 @@ void Http1Connection::begin_request() {
   if (peer_trusted_) forwarded_ = server_.proxies().read(codec_.head().headers);
   begin_turn();
   ++requests_this_turn_;
-  if (draining_) codec_.close_after_response();
+  if (draining_ || retiring_) codec_.close_after_response();
   if (int status = server_.refusal(codec_.head())) return end_request(status);
   server_.count_request();
   server_.handler().on_exchange(*this, codec_.head());

@@ -26,9 +26,10 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   Http1Connection(Server& server, std::unique_ptr<net::Stream> stream);
   ~Http1Connection();
 
-  void open();   // starts to read
-  void drain();  // ends after the answer in hand, or at once when idle
-  void abort();  // cut now
+  void open();    // starts to read
+  void drain();   // ends after the answer in hand, or at once when idle
+  void retire();  // ends after its next answer, or when it has been idle for its time
+  void abort();   // cut now
 
   void on_bytes(std::string_view bytes) override;
   void on_end() override;
@@ -99,6 +100,7 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   bool continue_due_ = false;  // the client waits for "100 Continue"
   bool settling_ = false;      // a caller below settles: changed() need not ask for it
   bool draining_ = false;
+  bool retiring_ = false;
   bool waiting_ = false;  // the application waits for on_writable()
   bool peer_ended_ = false;
   bool refused_ = false;    // the peer's fault was answered; nothing more is parsed

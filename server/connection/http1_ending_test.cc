@@ -182,6 +182,38 @@ TEST_F(Http1EndingTest, DrainInsideTheHandler) {
   EXPECT_TRUE(peer.closed());
 }
 
+TEST_F(Http1EndingTest, RetiringAnIdleConnectionAnswersItsNextRequestAndSaysSo) {
+  answer_with_target();
+  FakePeer& fresh = connect();
+  FakePeer& used = connect();
+  used.send(kGet);
+  turn();
+  server().retire();
+  turn();
+  EXPECT_EQ(server().connections(), 2u);
+  fresh.send(kGet);
+  used.send(kGetB);
+  turn();
+  EXPECT_EQ(fresh.received(), ok_and_close("/a"));
+  EXPECT_EQ(used.received(), ok("/a") + ok_and_close("/b"));
+  EXPECT_TRUE(fresh.closed() && used.closed());
+}
+
+TEST_F(Http1EndingTest, RetiringBehindTheAnswersHeadTakesOneMoreRequest) {
+  FakePeer& peer = connect();
+  peer.send(kGet);
+  ASSERT_TRUE(handler[0].start(200, {{"content-length", "4"}}));
+  server().retire();
+  ASSERT_TRUE(handler[0].send("rest", Last::kYes));
+  turn();
+  EXPECT_FALSE(peer.closed());
+  peer.send(kGetB);
+  handler[1].answer("last");
+  turn();
+  EXPECT_EQ(peer.received(), ok("rest") + ok_and_close("last"));
+  EXPECT_TRUE(peer.closed());
+}
+
 TEST_F(Http1EndingTest, AbortCutsEveryRequestOnce) {
   FakePeer& first = connect();
   FakePeer& second = connect();

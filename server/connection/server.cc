@@ -91,6 +91,10 @@ void Server::drain() {
   }
 }
 
+void Server::retire() {
+  for (auto& connection : connections_) connection->retire();
+}
+
 void Server::abort() {
   while (!connections_.empty()) connections_.back()->abort();
 }

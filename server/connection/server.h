@@ -32,6 +32,7 @@ class Server {
   base::Result<void> listen(int fd, int backlog);
   void stop_listening();
   void drain();
+  void retire();
   void abort();
   std::size_t connections() const { return connections_.size(); }
   std::uint64_t total_requests() const { return total_requests_; }

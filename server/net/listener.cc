@@ -54,7 +54,7 @@ base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, int fd, int b
   if (family == Address::Family::kInet) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) return system_failure(errno, "open");
   if (listen(fd, backlog) != 0) return system_failure(errno, "listen");
-  if (int error = listener->watch_.set(fd, true, false); error != 0) return system_failure(error, "listen");
+  if (int error = listener->watch_.share(fd); error != 0) return system_failure(error, "listen");
   return listener;
 }
 
@@ -81,16 +81,20 @@ Listener::~Listener() {
 }
 
 void Listener::accept_some() {
+  bool accepted = false;
   for (int i = 0; i < kMaxAccepts && !held_; ++i) {
     int fd = above_standard(accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd >= 0) {
+      accepted = true;
       on_stream_(std::make_unique<TcpStream>(loop_, fd, family_));
     } else if (errno == EAGAIN) {
-      return;
+      break;
     } else if (errno != ECONNABORTED && errno != EINTR && errno != EPROTO && errno != EPERM) {
       return pause();  // no descriptors or no memory; those named are faults of one connection
     }
   }
+  // The next connection is another process's turn, if one waits: those that stay open would all be ours.
+  if (accepted) resume();
 }
 
 void Listener::pause() {
@@ -115,7 +119,7 @@ void Listener::resume() {
   if (held_) return;
   loop_.forget(freed_);
   try_again_.disarm();
-  if (watch_.set(fd_, true, false) != 0) try_again_.arm(kPause);
+  if (watch_.share(fd_) != 0) try_again_.arm(kPause);
 }
 
 }  // namespace fasterapi::net

@@ -29,6 +29,11 @@ int Watch::set(int fd, bool read, bool write) {
   return failed;
 }
 
+int Watch::share(int fd) {
+  stop();
+  return poller_.add(*this, fd, EPOLLIN | EPOLLEXCLUSIVE);
+}
+
 int Watch::pause() { return fd_ < 0 ? 0 : poller_.modify(fd_, 0); }
 
 void Watch::stop() {

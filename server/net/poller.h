@@ -26,6 +26,9 @@ class Watch {
   // What is watched from now on, of `fd` alone; neither: nothing. Returns 0 or the positive errno:
   // EEXIST when another Watch has that descriptor.
   int set(int fd, bool read, bool write);
+  // Reading, of a socket that other processes watch too: not all that wait are woken, but the one that has
+  // been in line longest (EPOLLEXCLUSIVE). Each call goes to the end of that line; stop() leaves it.
+  int share(int fd);
   // Goes on for errors and hang-ups alone, which are told as both.
   int pause();
   // Before the descriptor is closed: a copy of it in a child would go on to be watched.

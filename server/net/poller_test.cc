@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <fstream>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace fasterapi::net {
@@ -199,6 +201,36 @@ TEST_F(PollerTest, AForkedChildThatRunsTheLoopIsNotToldForEver) {
   int status = 1;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
+}
+
+// What the kernel says that an epoll watches `fd` for.
+std::uint32_t watched_events(const Poller& poller, int fd) {
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(poller.fd()));
+  std::string word;
+  while (info >> word) {
+    int target = -1;
+    std::uint32_t events = 0;
+    if (word == "tfd:" && info >> target >> word >> std::hex >> events >> std::dec && target == fd) {
+      return events;
+    }
+  }
+  return 0;
+}
+
+TEST_F(PollerTest, ASharedSocketDoesNotWakeEverybody) {
+  Pipe pipe;
+  Recorder recorder(poller);
+  EXPECT_EQ(recorder.watch->share(pipe.read_end()), 0);
+  EXPECT_NE(watched_events(poller, pipe.read_end()) & EPOLLEXCLUSIVE, 0u);
+  pipe.fill();
+  turn();
+  EXPECT_EQ(recorder.reads, 1);
+  EXPECT_EQ(recorder.watch->share(pipe.read_end()), 0);  // ready still, at the end of the line too
+  turn();
+  EXPECT_EQ(recorder.reads, 2);
+  recorder.watch->stop();
+  turn();
+  EXPECT_EQ(recorder.reads, 2);
 }
 
 // Whoever waited longest is served first when more are ready than one batch takes.

@@ -341,7 +341,16 @@ def test_help_is_grouped_and_complete(start: Start) -> None:
     text = "\n".join(process.out)
     words = " ".join(text.split())
     headings = re.findall(r"^(\S.*):$", text, re.MULTILINE)
-    assert headings == ["Application", "Binding", "HTTP", "Timeouts", "Limits", "Logging", "Other"]
+    assert headings == [
+        "Application",
+        "Binding",
+        "Processes",
+        "HTTP",
+        "Timeouts",
+        "Limits",
+        "Logging",
+        "Other",
+    ]
     for name, option in ours.items():
         shown = f"{option.opts[0]} " in text
         assert shown is (name not in UNSUPPORTED), name
@@ -349,11 +358,3 @@ def test_help_is_grouped_and_complete(start: Start) -> None:
             assert f"env var: FASTERAPI_{name.upper()}" in words
     assert "default: 127.0.0.1" in words
     assert "default: 30" in words
-
-
-def test_warns_of_variables_without_effect(start: Start) -> None:
-    env = {"WEB_CONCURRENCY": "4"}
-    process = start("hello:app", "--port", "0", env=env)
-    assert process.stop() == 0
-    warnings = [line for line in process.err if line.startswith("WARNING:  ")]
-    assert [line.split()[1] for line in warnings] == ["WEB_CONCURRENCY"]

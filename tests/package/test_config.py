@@ -91,6 +91,7 @@ def test_its_default_is_accepted(name: str) -> None:
         ({"log_level": "loud"}, "log_level must be one of critical, error"),
         ({"port": 65536}, "port must lie between 0 and 65535"),
         ({"backlog": 0}, "backlog must be positive"),
+        ({"workers": 0}, "workers must be positive"),
         ({"timeout_keep_alive": -1}, "timeout_keep_alive must not be negative"),
         ({"timeout_graceful_shutdown": -1}, "timeout_graceful_shutdown must not be negative"),
         ({"limit_body_size": -1}, "limit_body_size must not be negative, and is -1"),
@@ -109,6 +110,22 @@ def test_its_default_is_accepted(name: str) -> None:
 def test_impossible_values(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Config(app, **options)
+
+
+@pytest.mark.parametrize(("given", "workers"), [("3", 3), ("", 1), ("1", 1)])
+def test_the_platform_may_say_how_many_workers(
+    given: str, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", given)
+    assert Config("module:app").workers == workers
+    assert Config("module:app", workers=2).workers == 2
+
+
+@pytest.mark.parametrize("given", ["0", "many", "-1", "1.5"])
+def test_a_number_of_workers_that_is_none(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", given)
+    with pytest.raises(ValueError, match=f"WEB_CONCURRENCY must be a positive number, not '{given}'"):
+        Config("module:app")
 
 
 def test_derived_properties() -> None:
@@ -390,6 +407,7 @@ def test_bind_socket_uds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     [
         ({"port": "8000"}, "port must be an integer, not '8000'"),
         ({"backlog": 1.5}, "backlog must be an integer, not 1.5"),
+        ({"workers": "2"}, "workers must be an integer, not '2'"),
         ({"timeout_keep_alive": None}, "timeout_keep_alive must be a number, not None"),
     ],
 )

@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -77,11 +77,13 @@ def clean_environment(**extra: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *command: str | Path, env: dict[str, str]) -> Iterator[str]:
+def serving(
+    folder: Path, *command: str | Path, env: dict[str, str], options: Sequence[str] = ()
+) -> Iterator[str]:
     """The address of a server of APP, started in ``folder``; it must end well."""
     (folder / "main.py").write_text(APP, encoding="utf-8")
     process = subprocess.Popen(
-        [*map(str, command), "run", "main:app", "--port", "0"],
+        [*map(str, command), "run", "main:app", "--port", "0", *options],
         cwd=folder,
         env=env,
         stdin=subprocess.DEVNULL,
@@ -206,6 +208,14 @@ def test_the_executable_needs_no_environment(installed: Path, tmp_path: Path) ->
         assert ask(address, "/package") == str(installed / "lib" / "fasterapi" / "fasterapi")
         assert ask(address, "/native") == "built-in"
         assert ask(address, "/spawned")
+
+
+def test_the_executable_starts_workers(installed: Path, tmp_path: Path) -> None:
+    """They are processes of the Python that it embeds, with the module that lies beside the package."""
+    command = installed / "bin" / "fasterapi"
+    with serving(tmp_path, command, env=clean_environment(), options=("--workers", "2")) as address:
+        assert ask(address, "/package") == str(installed / "lib" / "fasterapi" / "fasterapi")
+        assert ask(address, "/native").startswith(str(installed / "lib" / "fasterapi" / "fasterapi"))
 
 
 def test_the_executable_finds_the_active_environment(installed: Path, tmp_path: Path) -> None:
