@@ -96,9 +96,9 @@ class Supervisor:
 
     def run(self) -> int:
         """Returns the exit status once no worker is left."""
-        log_process("Started parent process [%d]")
         try:
             with self._signals() as signals:
+                log_process("Started parent process [%d]")
                 self._start_due()
                 self._founding = False
                 while self._places or self._leaving:
