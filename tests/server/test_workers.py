@@ -299,6 +299,7 @@ def test_a_request_in_hand_is_finished(workers: Callable[..., ServerProcess]) ->
         server.signal(signal.SIGTERM)
         server.expect_log("Received SIGTERM, exiting.")
         server.probe.expect("shutdown")  # the worker that has nothing to do
+        server.expect_log("Waiting for connections to close")  # the other one; it too listens no more
         with pytest.raises(ConnectionRefusedError):
             server.connect()
         server.probe.open("answer")
