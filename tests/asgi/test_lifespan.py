@@ -327,3 +327,13 @@ def test_shutdown_that_hangs_is_bounded_by_the_grace_period(serve):
     server.signal(signal.SIGTERM)
     assert server.wait(limit=15) in CLEAN
     assert "timeout graceful shutdown exceeded" in server.stderr
+
+
+def test_L13_each_worker_has_a_lifespan(serve):
+    server = serve("apps.lifespans:plain", "--workers", "2")
+    started = {server.probe.expect("startup", count=count)["pid"] for count in (1, 2)}
+    assert len(started) == 2
+    assert server.get("/").body == b"served"
+    server.terminate()
+    assert [record["pid"] in started for record in server.probe.seen("startup")] == [True] * 2
+    assert {record["pid"] for record in server.probe.seen("shutdown")} == started

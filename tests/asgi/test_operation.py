@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 from support.checks import literal
+from support.server import START_LIMIT
 from support.wire import Silence
 
 
@@ -54,3 +56,12 @@ def test_U08_server_ends_after_its_requests(serve):
     for _ in range(3):
         assert server.get("/hello").body == b"Hello, World!"
     server.wait()
+
+
+def test_U11_worker_that_died_is_replaced(serve):
+    server = serve("apps.lifespans:plain", "--workers", "2")
+    killed, other = (server.probe.expect("startup", count=count)["pid"] for count in (1, 2))
+    os.kill(killed, signal.SIGKILL)
+    fresh = server.probe.expect("startup", limit=START_LIMIT, count=3)["pid"]
+    assert fresh not in (killed, other)
+    assert server.get("/").body == b"served"

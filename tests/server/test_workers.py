@@ -99,7 +99,7 @@ def failures(clients: list[Client]) -> list[tuple[int | None, Exception]]:
 # --- The whole ---------------------------------------------------------------------------------
 
 
-def test_L13_each_worker_has_one_lifespan(workers: Callable[..., ServerProcess]) -> None:
+def test_each_worker_has_one_lifespan(workers: Callable[..., ServerProcess]) -> None:
     server = workers(2)
     started = pids(server)
     assert len({*started, server.pid}) == 3
@@ -170,7 +170,7 @@ def test_a_blocked_worker_takes_no_connections(pair: ServerProcess) -> None:
 # --- Workers that end --------------------------------------------------------------------------
 
 
-def test_U11_a_killed_worker_is_replaced(workers: Callable[..., ServerProcess]) -> None:
+def test_a_killed_worker_is_replaced(workers: Callable[..., ServerProcess]) -> None:
     server = workers(2)
     killed, other = pids(server)
     answering(server, 2)
