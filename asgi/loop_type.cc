@@ -2,6 +2,7 @@
 
 #include <climits>
 #include <new>
+#include <vector>
 
 #include "asgi/guard.h"
 #include "asgi/loop.h"
@@ -111,6 +112,30 @@ PyObject* call_later(PyObject* object, PyObject* const* given, Py_ssize_t count,
   if (!to_seconds(call.number, "delay", delay)) return nullptr;
   return as_object(
       self.call_at(Scheduler::time() + delay, call.callback, call.arguments, call.count, call.context));
+}
+
+// futures.Future(loop=self).
+PyObject* create_future(PyObject* object, PyObject*) {
+  Module& module = self_of(object).module();
+  return PyObject_Vectorcall(module.future_type.get(), &object, 0, module.loop_keyword.get());
+}
+
+// tasks.Task(coro, loop=self[, name=name]), which is most calls; others are the stdlib's.
+PyObject* create_task(PyObject* object, PyObject* const* given, Py_ssize_t count, PyObject* keywords) {
+  Scheduler& self = self_of(object);
+  Module& module = self.module();
+  const Py_ssize_t keyword_count = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+  const bool named =
+      keyword_count == 1 && PyUnicode_Compare(PyTuple_GET_ITEM(keywords, 0), module.names.name) == 0;
+  if (count == 1 && keyword_count == (named ? 1 : 0) && self.task_factory() == Py_None && !self.closed()) {
+    PyObject* arguments[] = {given[0], object, named ? given[1] : nullptr};
+    const Ref& names = named ? module.loop_name_keywords : module.loop_keyword;
+    return PyObject_Vectorcall(module.task_type.get(), arguments, 1, names.get());
+  }
+  std::vector<PyObject*> arguments{object};
+  arguments.insert(arguments.end(), given, given + count + keyword_count);
+  return PyObject_Vectorcall(module.base_create_task.get(), arguments.data(),
+                             static_cast<std::size_t>(count) + 1, keywords);
 }
 
 PyObject* time(PyObject*, PyObject*) { return PyFloat_FromDouble(Scheduler::time()); }
@@ -258,6 +283,9 @@ PyMethodDef kMethods[] = {
      "time()."},
     {"call_later", FASTERAPI_FAST(guarded<&call_later>), METH_FASTCALL | METH_KEYWORDS,
      "call_later(delay, callback, *args, context=None) -> TimerHandle\n\n`delay` in seconds."},
+    {"create_future", create_future, METH_NOARGS, "create_future() -> asyncio.Future"},
+    {"create_task", FASTERAPI_FAST(guarded<&create_task>), METH_FASTCALL | METH_KEYWORDS,
+     "create_task(coro, *, name=None, ...) -> asyncio.Task\n\nBy the task factory, if there is one."},
     {"time", time, METH_NOARGS, "time() -> float\n\nMonotonic seconds, as time.monotonic()."},
     {"is_running", is_running, METH_NOARGS, "Whether the loop is in a turn."},
     {"get_debug", get_debug, METH_NOARGS, "Whether debug mode is on."},

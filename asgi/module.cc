@@ -159,7 +159,7 @@ int Module::load() {
       !intern(names.http_1_0, "1.0") || !intern(names.empty, "")) {
     return -1;
   }
-  if (!load_attribute(task_type, "asyncio", "Task") ||
+  if (!load_attribute(task_type, "asyncio", "Task") || !load_attribute(future_type, "asyncio", "Future") ||
       !load_attribute(cancelled_error, "asyncio", "CancelledError") ||
       !load_attribute(format_handle, "asyncio.base_events", "_format_handle") ||
       !load_attribute(extract_stack, "asyncio.format_helpers", "extract_stack") ||
@@ -169,8 +169,12 @@ int Module::load() {
       !load_attribute(timer_handle_class, "asyncio", "TimerHandle")) {
     return -1;
   }
+  Ref base_loop = import_attribute("asyncio", "BaseEventLoop");
+  if (base_loop) base_create_task = Ref::steal(PyObject_GetAttr(base_loop.get(), names.create_task));
+  loop_keyword = Ref::steal(PyTuple_Pack(1, names.loop));
+  loop_name_keywords = Ref::steal(PyTuple_Pack(2, names.loop, names.name));
   empty_bytes = to_bytes("");
-  if (!empty_bytes) return -1;
+  if (!base_create_task || !loop_keyword || !loop_name_keywords || !empty_bytes) return -1;
   for (std::string_view name : kCommonHeaders) {
     PyObject* bytes = to_bytes(name).release();
     if (bytes == nullptr) return -1;

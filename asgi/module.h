@@ -43,6 +43,8 @@ struct Module {
 
   // From asyncio and collections.abc.
   Ref task_type;
+  Ref future_type;
+  Ref base_create_task;  // BaseEventLoop.create_task
   Ref cancelled_error;
   Ref format_handle;    // asyncio.base_events._format_handle
   Ref extract_stack;    // asyncio.format_helpers.extract_stack
@@ -64,6 +66,8 @@ struct Module {
 
   Ref completed;  // the one awaitable that is always done, with None
   Ref empty_bytes;
+  Ref loop_keyword;        // ("loop",), for vectorcall
+  Ref loop_name_keywords;  // ("loop", "name")
   base::Ledger ledger;
 
   // Of asyncio's set of all tasks, before Python 3.12 (see all_tasks.h).

@@ -45,6 +45,36 @@ def test_create_task_does_not_run_it_yet(run):
     run(main())
 
 
+def test_create_task_takes_what_asyncio_takes(loop):
+    async def one():
+        pass
+
+    loop.set_debug(True)
+    for options in ({}, {"name": "named"}, {"name": None}):
+        task = loop.create_task(one(), **options)
+        assert type(task) is asyncio.Task
+        assert task.get_loop() is loop
+        assert task.get_name() == "named" if options.get("name") else task.get_name().startswith("Task-")
+        assert task._source_traceback[-1].name == "test_create_task_takes_what_asyncio_takes"
+        loop.run_until_complete(task)
+    for arguments, options in (((), {}), ((one, one), {}), ((one,), {"colour": 1}), ((one,), {"loop": loop})):
+        with pytest.raises(TypeError):
+            loop.create_task(*arguments, **options)
+    with pytest.raises(TypeError, match="a coroutine was expected"):
+        loop.create_task(one)
+    coroutine = one()
+    loop.close()
+    with pytest.raises(RuntimeError, match="Event loop is closed"):
+        loop.create_task(coroutine)
+    coroutine.close()
+
+
+def test_create_future_makes_asyncios(loop):
+    future = loop.create_future()
+    assert type(future) is asyncio.Future
+    assert future.get_loop() is loop
+
+
 def test_done_callbacks_run_in_order_and_not_at_once(run):
     async def main():
         loop = asyncio.get_running_loop()
