@@ -18,8 +18,8 @@ export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: help run check build test test-all-pythons test-debian format lint asan tsan fuzz conformance conformance-asgi bench wheel \
-        executable clean distclean
+.PHONY: help run check build test test-all-pythons test-debian format lint asan tsan fuzz conformance conformance-asgi conformance-loop \
+        bench wheel executable clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -79,6 +79,10 @@ conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us
 conformance-asgi: build ## the numbered rows of ASGI with peers and us, one table (40 minutes)
 	@scripts/peers-venv build/conformance/venv benchmarks/requirements.txt conformance/asgi/requirements.txt
 	$(PY) -m conformance.asgi --peers all --peers-python build/conformance/venv/bin/python
+
+conformance-loop: build ## CPython's own tests of asyncio on our loop, on each Python found (10 minutes each)
+	$(PY) -m conformance.loop
+	scripts/each-python '{python}' -m conformance.loop
 
 bench: ## peers and us on this machine, one table
 	@$(BOOTSTRAP) build bench

@@ -1,0 +1,50 @@
+"""Tests of CPython's that do not pass on fasterapi's loop, each with its reason.
+
+Whoever uses the loop by what asyncio documents can meet none of these: the tests look into the
+scheduler's private parts, or replace them by mocks, which a native scheduler does not have.
+"""
+
+from __future__ import annotations
+
+POLL = "mocks the selector, or what its events are turned into; descriptors are polled natively"
+QUEUES = "looks into _ready, _scheduled or _timer_cancelled_count; the queues are native"
+ABSTRACT = "what the abstract class lacks, ours has"
+
+_BASE = "test_base_events.BaseEventLoopTests."
+
+DIFFERENCES: dict[str, str] = {
+    _BASE + "test__run_once": POLL,
+    _BASE + "test__run_once_schedule_handle": POLL,
+    _BASE + "test_run_forever_pre_stopped": POLL,
+    _BASE + "test_single_selecter_event_callback_after_stopping": POLL,
+    _BASE + "test_custom_run_forever_integration": POLL,
+    "test_unix_events.SelectorEventLoopUnixSockSendfileTests.test_sock_sendfile_blocking_error": POLL,
+    _BASE + "test__run_once_cancelled_event_cleanup": QUEUES,
+    _BASE + "test_call_later": QUEUES,
+    _BASE + "test_call_soon": QUEUES,
+    **{
+        f"test_tasks.{kind}GatherTests.{test}": QUEUES
+        for kind in ("Coroutine", "Future")
+        for test in (
+            "test_one_exception",
+            "test_result_exception_success",
+            "test_return_exceptions",
+            "test_success",
+        )
+    },
+    "test_tasks.CoroutineGatherTests.test_duplicate_coroutines": QUEUES,
+    "test_tasks.FutureGatherTests.test_one_cancellation": QUEUES,
+    _BASE + "test_not_implemented": ABSTRACT,
+}
+
+SINCE = {_BASE + "test_custom_run_forever_integration": (3, 13)}
+"""The first Python with a test, where that is not the oldest one."""
+
+
+def known_in(module: str, version: tuple[int, ...]) -> dict[str, str]:
+    """What is known to be different in a module of a Python's tests: test -> reason."""
+    return {
+        name.partition(".")[2]: reason
+        for name, reason in DIFFERENCES.items()
+        if name.startswith(module + ".") and version >= SINCE.get(name, (0,))
+    }

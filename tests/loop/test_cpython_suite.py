@@ -1,0 +1,29 @@
+"""CPython's own tests of a loop on ours, a selection; ``make conformance-loop`` runs all."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("test.test_asyncio") is None,
+    reason="this Python comes without its tests (Debian: libpython3.N-testsuite)",
+)
+@pytest.mark.parametrize("module", ["test_events", "test_sock_lowlevel"])
+def test_cpythons_tests_pass_but_for_known_differences(module):
+    run = subprocess.run(
+        [sys.executable, "-m", "conformance.loop", module],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
