@@ -52,6 +52,13 @@ class ThreadedApplication:
 
     def _call(self, environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
         """The application's answer, piece by piece. Runs in a thread of the pool."""
+        try:
+            yield from self._answer(environ, start_response)
+        except (SystemExit, KeyboardInterrupt) as error:
+            # asyncio lets these two out of the loop: one request would end the server.
+            raise RuntimeError(f"the application raised {type(error).__name__}") from error
+
+    def _answer(self, environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
         exchange, query = environ["asgi.scope"].pop(KEY)
         environ["QUERY_STRING"] = query.decode("latin-1")
         environ["wsgi.input"] = io.BufferedReader(RequestBody(exchange))

@@ -104,6 +104,10 @@ def raises(given: Environ, start: Any) -> Iterable[bytes]:
     raise ValueError("deliberate")
 
 
+def exits(given: Environ, start: Any) -> Iterable[bytes]:
+    sys.exit("deliberate")
+
+
 def raises_late(given: Environ, start: Any) -> Iterator[bytes]:
     """After start_response, before the first piece."""
     start("200 OK", TEXT)
@@ -166,6 +170,7 @@ SCENARIOS: dict[str, Scenario] = {
             waits,
             written,
             raises,
+            exits,
             raises_late,
             raises_within,
         ),

@@ -140,6 +140,7 @@ def test_no_content(plain):
     [
         ("/raises", "ValueError: deliberate"),
         ("/raises_late", "ValueError: deliberate"),
+        ("/exits", "RuntimeError: the application raised SystemExit"),
         ("/no_start", "RuntimeError: the application has not called start_response"),
         ("/twice", "RuntimeError: start_response.. was called again, without exc_info"),
         ("/bad_header", 'invalid value of header "x-bad"'),
