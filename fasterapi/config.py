@@ -166,10 +166,7 @@ class Config:
         _require_choice("interface", self.interface, ("auto", "asgi3", "asgi2", "wsgi"))
         if isinstance(self.log_level, str):
             _require_choice("log_level", self.log_level.lower(), tuple(LOG_LEVELS))
-        try:
-            self.root_path.encode()
-        except UnicodeEncodeError:
-            raise ValueError("root_path must be valid UTF-8") from None
+        _require_text("root_path", self.root_path)
         for name in ("port", "backlog", "workers"):
             value = getattr(self, name)
             if not (isinstance(value, int) or (value is None and name == "workers")):
@@ -180,7 +177,7 @@ class Config:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be positive, not {value}")
-        for name in ("timeout_graceful_shutdown", "limit_max_requests_jitter"):
+        for name in ("fd", "timeout_graceful_shutdown", "limit_max_requests", "limit_max_requests_jitter"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} must not be negative, and is {value}")
@@ -285,6 +282,15 @@ class Config:
             args = ["https" if self.is_ssl else "http", host, listener.getsockname()[1]]
         color_message = message.format(style_address(template))
         logger.info(message.format(template), *args, extra={"color_message": color_message})
+
+
+def _require_text(name: str, value: object) -> None:
+    try:
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be a str, not {value!r}")
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be valid UTF-8") from None
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

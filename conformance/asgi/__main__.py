@@ -31,6 +31,9 @@ def main() -> int:
     for peer in PEERS if "all" in options.peers else options.peers:
         servers[peer] = f"{{python}} -m conformance.asgi.launch {peer} {shlex.quote(options.peers_python)}"
     results = {name: run(name, command, options.rows) for name, command in servers.items()}
+    if options.rows:
+        asked = {row for found in results.values() for result in found for row in result["rows"]}
+        rows = {name: row for name, row in rows.items() if name in asked}
     by_server = {name: verdicts(rows, found) for name, found in results.items()}
     if options.json:
         Path(options.json).write_text(json.dumps({"rows": by_server, "tests": results}, indent=1))
