@@ -67,10 +67,10 @@ def test_a_program_is_ended_by_a_signal(run, end):
     async def main():
         process = await asyncio.create_subprocess_exec("cat", stdin=PIPE, stdout=DEVNULL)
         if end == "send_signal":
-            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGUSR1)
         else:
             getattr(process, end)()
-        expected = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "send_signal": signal.SIGHUP}[end]
+        expected = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "send_signal": signal.SIGUSR1}[end]
         assert await process.wait() == -expected
 
     run(main())
