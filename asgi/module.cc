@@ -192,8 +192,8 @@ void Module::clear() {
 #define FASTERAPI_CLEAR(name) Py_CLEAR(names.name);
   FASTERAPI_NAMES(FASTERAPI_CLEAR)
 #undef FASTERAPI_CLEAR
-  for (PyObject** name : {&names.http_request, &names.http_disconnect, &names.http_1_1, &names.http_1_0,
-                          &names.empty, &names.throw_}) {
+  for (PyObject** name : {&names.http_request, &names.http_disconnect, &names.http_trailers, &names.http_1_1,
+                          &names.http_1_0, &names.empty, &names.throw_}) {
     Py_CLEAR(*name);
   }
   for (auto* table : {&header_names, &methods}) {
