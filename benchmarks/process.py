@@ -151,7 +151,7 @@ class Running:
         raise self.fail(f"not ready within {READY_WITHIN:.0f} s")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     """End the server, politely first; then whatever is left of its process group."""
     if process.poll() is None:
         process.terminate()
@@ -185,6 +185,6 @@ def running(server: Server, app: str, where: Where, extra: tuple[str, ...] = ())
                 port = int(process.stdout.readline() or b"0")
             yield Running(server.name, process, port, started, output)
         finally:
-            _stop(process)
+            stop(process)
             if process.stdout:
                 process.stdout.close()

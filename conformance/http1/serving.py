@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import tempfile
 import time
@@ -13,14 +12,13 @@ from pathlib import Path
 
 from support.wire import Connection
 
-from benchmarks.process import free_port
+from benchmarks.process import free_port, stop
 from conformance.reliability.servers import command
 
 FOLDER = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
 APPLICATION = "echo:app"
 READY_WITHIN = 30.0
-STOP_WITHIN = 10.0
 
 
 class NotServing(Exception):
@@ -52,7 +50,7 @@ def serving(server: str, python: str) -> Iterator[tuple[str, int]]:
                 raise NotServing(output.read().decode(errors="replace")[-2000:])
             yield HOST, port
         finally:
-            _stop(process)
+            stop(process)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> bool:
@@ -65,14 +63,3 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> bool:
         except (OSError, AssertionError):
             time.sleep(0.05)
     return False
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server, politely first; then whatever is left of its process group."""
-    if process.poll() is None:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_WITHIN)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
