@@ -15,6 +15,44 @@ using Milliseconds = std::chrono::milliseconds;
 
 inline constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
 
+// What a WebSocket connection may cost, and how its peer is watched (RFC 6455, RFC 7692).
+struct WebSocketSettings {
+  // --- Size ---------------------------------------------------------------------------------
+  // One message, whole and inflated; uvicorn's default. Above it the connection fails with 1009.
+  std::size_t max_message = 16 * 1024 * 1024;
+  // Messages that the application has not received, and their bytes, at which the socket is no longer
+  // read; uvicorn's count. One message may be larger than that.
+  std::size_t max_queue = 32;
+  std::size_t queue_high_water = 64 * 1024;
+  // Frames interpreted in one turn of the loop before others run: small frames are work, not bytes.
+  unsigned max_frames_per_turn = 64;
+  // Frames that one message may have: each costs a header's work, and an empty one nothing else.
+  std::size_t max_fragments = 64 * 1024;
+
+  // --- Time ---------------------------------------------------------------------------------
+  // A peer that vanished without a FIN is noticed by a ping without a pong; uvicorn's defaults.
+  Milliseconds ping_interval{20'000};  // zero: no pings
+  Milliseconds ping_timeout{20'000};   // zero: the answer is not waited for
+  // From our Close frame until the peer's: one round trip and a slow event loop.
+  Milliseconds close_timeout{5'000};
+
+  // --- permessage-deflate -------------------------------------------------------------------
+  bool deflate = true;
+  // Without context take-over each message is deflated on its own: no window is kept between two.
+  bool server_no_context_takeover = false;
+  bool client_no_context_takeover = false;
+  // 2^bits bytes of window: 12 is 4 KiB instead of 32, and loses little on messages of some kilobytes.
+  int server_max_window_bits = 12;  // 9..15: zlib cannot deflate with 8
+  int client_max_window_bits = 12;  // 9..15
+  int deflate_level = 6;            // 1..9, zlib's own default
+  int deflate_memory_level = 5;     // 1..9: 16 KiB of hash and buffers, which fits such windows
+  // Shorter messages go out plain: deflate would make many of them longer.
+  std::size_t deflate_threshold = 64;
+
+  // Values of Origin that may open a WebSocket; empty: the application decides.
+  std::vector<std::string> allowed_origins;
+};
+
 struct Settings {
   // --- Size of a request's head -------------------------------------------------------------
   // 8 KiB is what nginx gives one line (large_client_header_buffers); browsers stay below it.
@@ -84,6 +122,10 @@ struct Settings {
   std::string date;                  // a fixed value instead, unless empty
   std::string server = "fasterapi";  // empty: no such header
   std::string extra_headers;         // whole lines "name: value\r\n"
+
+  // --- WebSocket ----------------------------------------------------------------------------
+  bool websocket_enabled = true;  // false: a request for one is answered as any other
+  WebSocketSettings websocket;
 
   // --- Proxies ------------------------------------------------------------------------------
   // Peers whose X-Forwarded-For and -Proto are believed: addresses, networks ("10.0.0.0/8"), or
