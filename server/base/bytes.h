@@ -20,6 +20,17 @@ char to_lower(char c);  // ASCII only
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 std::string_view trim_ows(std::string_view text);  // SP and HTAB at both ends, RFC 9110 5.6.3
 
+// Calls visit(element) for each element of a list, empty ones too (RFC 9110 5.6.1).
+template <class Visit>
+void for_each_element(std::string_view list, Visit visit) {
+  while (true) {
+    std::size_t comma = list.find(',');
+    visit(trim_ows(list.substr(0, comma)));
+    if (comma == std::string_view::npos) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
 // Whether a comma-separated list (RFC 9110 5.6.1) holds the token, ignoring case.
 bool list_has_token(std::string_view list, std::string_view token);
 

@@ -28,6 +28,8 @@ struct WebSocketSettings {
   unsigned max_frames_per_turn = 64;
   // Frames that one message may have: each costs a header's work, and an empty one nothing else.
   std::size_t max_fragments = 64 * 1024;
+  // Payloads of at least this size are sent in place; Settings::zero_copy_threshold has the reason.
+  std::size_t zero_copy_threshold = 16 * 1024;
 
   // --- Time ---------------------------------------------------------------------------------
   // A peer that vanished without a FIN is noticed by a ping without a pong; uvicorn's defaults.

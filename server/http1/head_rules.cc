@@ -13,17 +13,6 @@ namespace {
 using base::Failure;
 using base::Result;
 
-// Calls visit(element) for each element of a list, empty ones too (RFC 9110 5.6.1).
-template <class Visit>
-void for_each_element(std::string_view list, Visit visit) {
-  while (true) {
-    std::size_t comma = list.find(',');
-    visit(base::trim_ows(list.substr(0, comma)));
-    if (comma == std::string_view::npos) return;
-    list.remove_prefix(comma + 1);
-  }
-}
-
 struct Findings {
   HeadFacts facts;
   bool has_length = false;
@@ -95,14 +84,14 @@ Result<HeadFacts> apply_head_rules(base::Version version, std::span<const base::
       if (found.has_length) return Failure{400, "more than one content-length"};
       found.has_length = true;
     } else if (name == "transfer-encoding") {
-      for_each_element(value, [&](std::string_view element) { found.see_coding(element); });
+      base::for_each_element(value, [&](std::string_view element) { found.see_coding(element); });
     } else if (name == "connection") {
       found.wants_close |= base::list_has_token(value, "close");
       found.wants_keep_alive |= base::list_has_token(value, "keep-alive");
     } else if (name == "te") {
       found.facts.accepts_trailers |= base::list_has_token(value, "trailers");
     } else if (name == "expect") {
-      for_each_element(value, [&](std::string_view element) { found.see_expectation(element); });
+      base::for_each_element(value, [&](std::string_view element) { found.see_expectation(element); });
     }
   }
   if (version.minor >= 1 && !found.facts.host) return Failure{400, "no host"};
