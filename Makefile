@@ -18,7 +18,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: help run check build test test-all-pythons test-debian format lint asan tsan fuzz conformance conformance-asgi conformance-loop \
+.PHONY: help run check build test test-all-pythons test-debian format lint asan tsan fuzz conformance conformance-asgi conformance-autobahn conformance-loop \
         bench wheel executable clean distclean
 
 help: ## this list
@@ -71,14 +71,19 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60), starting from its corpus
 	@scripts/build fuzz
 	scripts/fuzz $(FUZZ_SECONDS)
 
-conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us; the reliability scoreboard (10 minutes)
+conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us; the reliability scoreboard; Autobahn (20 minutes)
 	$(PY) -m conformance.http1
 	$(PY) -m conformance.parity
 	$(PY) -m conformance.reliability
+	$(PY) -m conformance.autobahn
 
 conformance-asgi: build ## the numbered rows of ASGI with peers and us, one table (40 minutes)
 	@scripts/peers-venv build/conformance/venv benchmarks/requirements.txt conformance/asgi/requirements.txt
 	$(PY) -m conformance.asgi --peers all --peers-python build/conformance/venv/bin/python
+
+conformance-autobahn: build ## Autobahn|Testsuite, its quick cases, with peers and us, one table (3 minutes)
+	@scripts/peers-venv build/conformance/venv benchmarks/requirements.txt conformance/asgi/requirements.txt
+	$(PY) -m conformance.autobahn --quick --peers all --peers-python build/conformance/venv/bin/python
 
 conformance-loop: build ## CPython's own tests of asyncio on our loop, on each Python found (10 minutes each)
 	$(PY) -m conformance.loop
@@ -86,7 +91,7 @@ conformance-loop: build ## CPython's own tests of asyncio on our loop, on each P
 
 bench: ## peers and us on this machine, one table
 	@$(BOOTSTRAP) build bench
-	@scripts/build bench fasterapi_limit
+	@scripts/build bench fasterapi_limit fasterapi_websocket_load
 	@scripts/bench-venv
 	$(PY) -m benchmarks.run --python build/bench/venv/bin/python $(BENCH)
 

@@ -19,6 +19,7 @@ HELLO = b"Hello, World!"
 CHUNK = b"x" * 128
 CHUNKS = 100
 BIG = b"x" * (1024 * 1024)
+PUSHED = 10_000  # how often websocket_apps.push sends what it was sent
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

@@ -6,7 +6,6 @@ Each connection makes one request and then stays open, silent: kept alive, as be
 """
 
 import contextlib
-import resource
 import select
 import socket
 import sys
@@ -15,7 +14,7 @@ from statistics import median
 
 from benchmarks import apps, options, report
 from benchmarks.peers import Server
-from benchmarks.process import HOST, Failed, Running, Where, resident_bytes, running
+from benchmarks.process import HOST, Failed, Running, Where, allow_files, resident_bytes, running
 from benchmarks.rows import ROWS
 
 BAR = 2000  # bytes for each connection
@@ -23,8 +22,6 @@ REQUEST = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
 # Kept open beside the counted ones, so that what the first connection brings in is not counted.
 FIRST = 50
 SETTLE = 1.0
-# Descriptors a process needs besides its connections.
-SPARE_FILES = 200
 
 
 def open_connections(server: Running, count: int, held: contextlib.ExitStack) -> list[socket.socket]:
@@ -72,17 +69,6 @@ def bytes_each(server: Server, count: int, where: Where) -> float:
     return added / count
 
 
-def allow_files(count: int) -> None:
-    """Raise the limit of open files, for this process and the servers it starts."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    wanted = count + FIRST + SPARE_FILES
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise SystemExit(
-            f"the hard limit of open files is {hard}; {wanted} are needed (or use --connections)"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 def main() -> int:
     """Measure and report; 1 when a server failed, or the bar was missed under --enforce."""
     parser = options.parser("Resident memory added by each idle connection.", repeats=3)
@@ -91,7 +77,7 @@ def main() -> int:
     versions = options.versions_of(chosen)
     about = options.about(versions)
     where = options.where(chosen)
-    allow_files(chosen.connections)
+    allow_files(chosen.connections + FIRST)
     samples: dict[str, list[float]] = {}
     failures: dict[str, str] = {}
     servers = options.installed(chosen, versions, about)

@@ -2,13 +2,20 @@
 // It reads and parses every request to its end, answers each with the same bytes, keeps the
 // connection as the request asks, and stops reading while an answer waits for the socket. It has
 // no timeouts, no limits and a fixed Date: a measure for the benchmarks, not a server to use.
+// Connections that ask to be WebSockets make it the limit of a fan-out: what one of them sends in a small
+// frame goes to all by one bare write() each.
 //
 // Usage: fasterapi_limit [port]      port 0 (the default) takes a free one; it is printed.
 // Ownership: a Connection is freed by the callback of its uv_close, the only place that may.
+#include <unistd.h>
+
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "llhttp.h"
 #include "uv.h"
@@ -25,6 +32,14 @@ constexpr char kAnswer[] =
     "Hello, World!";
 constexpr std::size_t kAnswerSize = sizeof(kAnswer) - 1;
 
+// The accept value that belongs to the key of RFC 6455 section 1.3, which websocket_load.cc sends.
+constexpr char kUpgraded[] =
+    "HTTP/1.1 101 Switching Protocols\r\n"
+    "upgrade: websocket\r\n"
+    "connection: Upgrade\r\n"
+    "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+    "\r\n";
+
 // As libuv suggests to its callers; one buffer is enough, since a read is parsed before the next.
 char read_buffer[64 * 1024];
 
@@ -36,9 +51,23 @@ struct Connection {
   bool last = false;   // the peer asked to close after the answer
 };
 
+// The descriptors of all WebSockets; main() has them, and the loop's `data` leads there.
+using WebSockets = std::vector<uv_os_fd_t>;
+
+WebSockets& websockets_of(Connection* connection) {
+  return *static_cast<WebSockets*>(connection->socket.loop->data);
+}
+
+uv_os_fd_t descriptor(Connection* connection) {
+  uv_os_fd_t fd = -1;
+  uv_fileno(reinterpret_cast<uv_handle_t*>(&connection->socket), &fd);
+  return fd;
+}
+
 void close_connection(Connection* connection) {
   auto* handle = reinterpret_cast<uv_handle_t*>(&connection->socket);
   if (uv_is_closing(handle)) return;
+  std::erase(websockets_of(connection), descriptor(connection));
   uv_close(handle, [](uv_handle_t* closed) { delete static_cast<Connection*>(closed->data); });
 }
 
@@ -50,6 +79,11 @@ void on_alloc(uv_handle_t*, std::size_t, uv_buf_t* buffer) {
 
 int on_message_complete(llhttp_t* parser) {
   auto* connection = static_cast<Connection*>(parser->data);
+  if (parser->upgrade) {
+    connection->output.append(kUpgraded);
+    websockets_of(connection).push_back(descriptor(connection));
+    return 0;
+  }
   connection->output.append(kAnswer, kAnswerSize);
   if (!llhttp_should_keep_alive(parser)) connection->last = true;
   return 0;
@@ -81,13 +115,28 @@ void flush(Connection* connection) {
   if (uv_write(&connection->write, stream, &bytes, 1, on_written) != 0) close_connection(connection);
 }
 
+// Whole frames of less than 126 bytes are all that is understood: two bytes, the mask, the payload.
+void fan_out(const WebSockets& websockets, std::string_view frame) {
+  std::string message(frame.substr(0, 2));
+  message[1] &= 0x7f;
+  for (std::size_t i = 6; i < frame.size(); ++i)
+    message += static_cast<char>(frame[i] ^ frame[2 + (i - 6) % 4]);
+  for (const uv_os_fd_t fd : websockets) {
+    // A receiver that has no room would have to be waited for; the load client notices what is missing.
+    if (write(fd, message.data(), message.size()) < 0) std::perror("fasterapi_limit: write");
+  }
+}
+
 void on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
   auto* connection = static_cast<Connection*>(stream->data);
   if (size < 0) return close_connection(connection);
   if (size == 0) return;
+  if (connection->parser.upgrade)
+    return fan_out(websockets_of(connection), {buffer->base, static_cast<std::size_t>(size)});
   const llhttp_errno_t error =
       llhttp_execute(&connection->parser, buffer->base, static_cast<std::size_t>(size));
-  if (error != HPE_OK) connection->last = true;  // answer what was complete, then close
+  if (error != HPE_OK && error != HPE_PAUSED_UPGRADE)
+    connection->last = true;  // answer what was complete, then close
   if (!connection->output.empty()) return flush(connection);
   if (connection->last) close_connection(connection);
 }
@@ -125,6 +174,8 @@ int main(int argc, char** argv) {
   const int wanted = argc > 1 ? std::atoi(argv[1]) : 0;
   std::signal(SIGPIPE, SIG_IGN);
   uv_loop_t* loop = uv_default_loop();
+  WebSockets websockets;
+  loop->data = &websockets;
   uv_tcp_t listener;
   sockaddr_in address;
   uv_tcp_init(loop, &listener);

@@ -76,7 +76,7 @@ def measure(server: Server, row: Row, seconds: int, warm_up: int, where: Where) 
             "user_us": used.user / requests * 1e6,
             "system_us": used.system / requests * 1e6,
             "total_us": (used.user + used.system) / requests * 1e6,
-            "requests_per_s": requests / (summary["duration_us"] / 1e6),
+            "per_s": requests / (summary["duration_us"] / 1e6),
             "rss_mb": resident_bytes(served.pid) / 1e6,
         }
         if row.pipelined == 1:

@@ -41,7 +41,12 @@ def parser(description: str, repeats: int) -> argparse.ArgumentParser:
     )
     made.add_argument("--repeats", type=int, default=repeats, help="runs of each cell; the median counts")
     made.add_argument("--python", default=sys.executable, help="interpreter that has the servers installed")
-    made.add_argument("--limit", type=Path, default=built, help="the built fasterapi_limit")
+    made.add_argument(
+        "--limit",
+        type=Path,
+        default=built,
+        help="the built fasterapi_limit; the WebSocket client lies beside it",
+    )
     made.add_argument("--server-cpu", type=int, default=0, help="the CPU servers are pinned to")
     made.add_argument("--client-cpu", type=int, default=1, help="the CPU the client is pinned to")
     made.add_argument("--json", type=Path, help="also write every sample to this file")

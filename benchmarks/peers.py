@@ -27,6 +27,8 @@ class Server:
     arguments: tuple[str, ...]
     # What idle.py adds, so that thousands of silent connections are accepted and kept for a while.
     many_idle: tuple[str, ...] = ()
+    # What the deflated row adds, where permessage-deflate is off unless asked for; None: the server has none.
+    deflate: tuple[str, ...] | None = ()
     # The server prints the port it took, instead of being given one.
     prints_port: bool = False
 
@@ -65,6 +67,7 @@ SERVERS: dict[str, Server] = {
                 " --log-level warning {app}",
             ),
             many_idle=("--keep-alive", "120000", "--max-connections", "8192"),
+            deflate=("--ws-compress",),
         ),
         Server(
             "granian",
@@ -76,6 +79,7 @@ SERVERS: dict[str, Server] = {
             ),
             # By default it stops accepting at 1,024 connections (its back-pressure).
             many_idle=("--backpressure", "8192"),
+            deflate=None,
         ),
         Server(
             "h2corn",
@@ -103,6 +107,13 @@ SERVERS: dict[str, Server] = {
                 "--bind 127.0.0.1:{port} --workers 1 --worker-class uvloop --log-level warning {app}",
             ),
             many_idle=("--keep-alive", "120"),
+        ),
+        Server(
+            "socketify",
+            "socketify",
+            # Built upon uWebSockets; the loop is libuv's, with asyncio stepped inside it.
+            _python_module("socketify", "{app} --interface asgi --host 127.0.0.1 --port {port} --workers 1"),
+            deflate=("--ws-per-message-deflate", "true"),
         ),
     )
 }

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ HOST = "127.0.0.1"
 # Long enough for the slowest import on a busy machine; a server that needs more is broken.
 READY_WITHIN = 30.0
 STOP_WITHIN = 5.0
+# Descriptors a process needs besides its connections.
+SPARE_FILES = 200
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -54,6 +57,11 @@ class Where:
     limit: Path
     server_cpu: int
     client_cpu: int
+
+    @property
+    def websocket_load(self) -> Path:
+        """The load client of the WebSocket rows, built beside the limit."""
+        return self.limit.with_name("fasterapi_websocket_load")
 
 
 def _stat(pid: int) -> list[str] | None:
@@ -94,6 +102,18 @@ def resident_bytes(root: int) -> int:
         if fields := _stat(pid):
             total += int(fields[21]) * _PAGE
     return total
+
+
+def allow_files(connections: int) -> None:
+    """Raise the limit of open files, for this process and the servers and clients it starts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise SystemExit(
+            f"the hard limit of open files is {hard}; {wanted} are needed (or use --connections)"
+        )
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def free_port() -> int:

@@ -14,7 +14,7 @@ MEASURES = {
     "user_us": "user µs",
     "system_us": "system µs",
     "total_us": "total µs",
-    "requests_per_s": "requests/s",
+    "per_s": "per s",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
     "rss_mb": "RSS MB",
@@ -56,6 +56,11 @@ def verdicts(samples: Samples, subject: str) -> list[Verdict]:
     for bar in BARS:
         servers = samples.get(bar.row, {})
         peer = bar.peer
+        if isinstance(peer, float):
+            if subject in servers:
+                measured = figure(servers[subject], bar.metric) / peer
+                found.append(Verdict(bar.row, bar.metric, f"{peer:g}", measured, bar.at_most))
+            continue
         if peer == BEST:
             rivals = [name for name in servers if name not in (*NOT_PEERS, subject)]
             peer = min(rivals, key=lambda name: figure(servers[name], bar.metric), default="")
@@ -135,7 +140,7 @@ def markdown(
 ) -> str:
     """The whole report."""
     parts = ["\n".join(f"- {name}: {value}" for name, value in about.items())]
-    shown = "CPU time per request, median; in brackets the ratio of {} to that server."
+    shown = "CPU time per request or message, median; in brackets the ratio of {} to that server."
     parts.append(f"### User CPU\n\n{shown.format(subject)}\n\n{overview(samples, 'user_us', subject)}")
     parts.append(f"### User and system CPU\n\n{overview(samples, 'total_us', subject)}")
     if found := verdicts(samples, subject):

@@ -35,16 +35,35 @@ class Row:
 
 
 @dataclass(frozen=True)
+class WebSocketRow:
+    """One load of messages, by websocket_load.cc, which checks every one that comes back."""
+
+    name: str
+    title: str
+    app: str
+    size: int
+    connections: int = 64
+    # text, binary, or deflate: text by permessage-deflate, and a server that does not agree to it fails the row.
+    kind: str = "text"
+    # Each message goes to every connection, and the next is sent when all have it.
+    fanout: bool = False
+    # How often a message comes back; each counts.
+    copies: int = 1
+    # benchmarks/limit.cc does what this row asks.
+    limit: bool = False
+
+
+@dataclass(frozen=True)
 class Bar:
-    """A promise: the subject's figure divided by the peer's is at most `at_most`."""
+    """A promise: the subject's figure divided by the peer's, or by a number, is at most `at_most`."""
 
     row: str
     metric: str
-    peer: str
+    peer: str | float
     at_most: float
 
 
-ROWS: dict[str, Row] = {
+ROWS: dict[str, Row | WebSocketRow] = {
     row.name: row
     for row in (
         Row("hello", "raw ASGI hello, 64 connections", "apps:hello", apps.HELLO, limit=True),
@@ -74,6 +93,33 @@ ROWS: dict[str, Row] = {
         Row("stream", "stream of 100 chunks", "apps:stream", apps.CHUNK * apps.CHUNKS),
         Row("big", "body of 1 MiB", "apps:big", apps.BIG),
         Row("sleep", "asyncio.sleep(0.001)", "apps:sleep", apps.HELLO),
+        WebSocketRow("ws-64", "WebSocket echo of 64 bytes", "websocket_apps:echo", 64),
+        WebSocketRow("ws-16k", "WebSocket echo of 16 KiB", "websocket_apps:echo", 16 * 1024, kind="binary"),
+        WebSocketRow("ws-1m", "WebSocket echo of 1 MiB", "websocket_apps:echo", 1024 * 1024, kind="binary"),
+        WebSocketRow(
+            "ws-deflate",
+            "WebSocket echo of 1 KiB JSON, deflated",
+            "websocket_apps:echo",
+            1024,
+            kind="deflate",
+        ),
+        WebSocketRow(
+            "ws-push",
+            "WebSocket push of 10,000 texts of 64 bytes",
+            "websocket_apps:push",
+            64,
+            connections=1,
+            copies=apps.PUSHED,
+        ),
+        WebSocketRow(
+            "ws-fanout",
+            "WebSocket fan-out of 100 bytes to 1,000 connections",
+            "websocket_apps:fanout",
+            100,
+            connections=1000,
+            fanout=True,
+            limit=True,
+        ),
     )
 }
 
@@ -85,7 +131,19 @@ BARS = (
     Bar("hello", "user_us", "granian", 0.3),
     Bar("hello", "user_us", "uvicorn", 0.25),
     Bar("hello-1", "total_us", "peregrine", 0.7),
-    *(Bar(row.name, "p99_ms", BEST, 1.0) for row in ROWS.values() if row.pipelined == 1),
+    *(
+        Bar(row.name, "p99_ms", BEST, 1.0)
+        for row in ROWS.values()
+        if isinstance(row, Row) and row.pipelined == 1
+    ),
+    Bar("ws-64", "user_us", BEST, 0.7),
+    Bar("ws-16k", "user_us", BEST, 0.5),
+    Bar("ws-1m", "user_us", BEST, 0.6),
+    Bar("ws-deflate", "user_us", BEST, 0.6),
+    # On a core of its own that is 250,000 messages a second.
+    Bar("ws-push", "total_us", 4.0, 1.0),
+    # The limit makes one write() for each receiver and nothing else.
+    Bar("ws-fanout", "total_us", LIMIT, 2.0),
 )
 
 NOT_PEERS = (LIMIT, SUBJECT)

@@ -10,18 +10,18 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from benchmarks import options, report
-from benchmarks.load import Sample, measure, wrk_version
+from benchmarks import load, options, report, websocket_load
+from benchmarks.load import Sample, wrk_version
 from benchmarks.peers import LIMIT, Server
-from benchmarks.process import Failed, Where
-from benchmarks.rows import ROWS, Row
+from benchmarks.process import Failed, Where, allow_files
+from benchmarks.rows import ROWS, Row, WebSocketRow
 
 Failures = dict[str, dict[str, str]]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = options.parser("CPU time per request: fasterapi, its peers and the limit.", repeats=5)
+    parser = options.parser("CPU time per request or message: fasterapi, its peers and the limit.", repeats=5)
     parser.add_argument(
         "--rows",
         nargs="+",
@@ -37,8 +37,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def can(server: Server, row: Row | WebSocketRow) -> bool:
+    """Whether the server has what the row is about."""
+    if server.name == LIMIT:
+        return row.limit
+    return not (isinstance(row, WebSocketRow) and row.kind == "deflate" and server.deflate is None)
+
+
 def measure_row(
-    row: Row, servers: list[Server], chosen: argparse.Namespace, where: Where
+    row: Row | WebSocketRow, servers: list[Server], chosen: argparse.Namespace, where: Where
 ) -> tuple[dict[str, list[Sample]], dict[str, str]]:
     """All repeats of one row, servers interleaved. One that fails leaves the row, with its reason."""
     samples: dict[str, list[Sample]] = {server.name: [] for server in servers}
@@ -48,7 +55,10 @@ def measure_row(
             if server.name in failed:
                 continue
             try:
-                sample = measure(server, row, chosen.duration, chosen.warm_up, where)
+                if isinstance(row, WebSocketRow):
+                    sample = websocket_load.measure(server, row, chosen.duration, chosen.warm_up, where)
+                else:
+                    sample = load.measure(server, row, chosen.duration, chosen.warm_up, where)
             except Failed as failure:
                 failed[server.name] = failure.reason
                 options.progress(f"FAILED {row.name}: {failure}")
@@ -56,7 +66,7 @@ def measure_row(
             samples[server.name].append(sample)
             options.progress(
                 f"{row.name} {repeat + 1}/{chosen.repeats} {server.name}: user {sample['user_us']:.1f}"
-                f" + system {sample['system_us']:.1f} µs, {sample['requests_per_s']:,.0f}/s"
+                f" + system {sample['system_us']:.1f} µs, {sample['per_s']:,.0f}/s"
             )
     return {name: runs for name, runs in samples.items() if name not in failed}, failed
 
@@ -71,7 +81,7 @@ def measure_rows(
         row = ROWS[name]
         if chosen.connections:
             row = dataclasses.replace(row, connections=chosen.connections)
-        able = [server for server in servers if row.limit or server.name != LIMIT]
+        able = [server for server in servers if can(server, row)]
         samples[name], failed = measure_row(row, able, chosen, where)
         if failed:
             failures[name] = failed
@@ -83,7 +93,7 @@ def main() -> int:
     chosen = parse()
     versions = options.versions_of(chosen)
     about = options.about(versions)
-    about["client"] = f"{wrk_version()}, one thread"
+    about["client"] = f"{wrk_version()}, one thread; for WebSocket fasterapi_websocket_load"
     about["load"] = (
         f"{chosen.duration} s after {chosen.warm_up} s of warm-up, {chosen.repeats} interleaved repeats"
     )
@@ -91,6 +101,7 @@ def main() -> int:
         about["connections"] = f"{chosen.connections} in every row, whatever its title says"
     where = options.where(chosen)
     servers = options.installed(chosen, versions, about)
+    allow_files(max(ROWS[name].connections for name in chosen.rows))
     samples, failures = measure_rows(chosen, servers, where)
     text = report.markdown(samples, failures, chosen.subject, about)
     if chosen.markdown:

@@ -26,14 +26,15 @@ class NotServing(Exception):
 
 
 @contextlib.contextmanager
-def serving(server: str, python: str) -> Iterator[tuple[str, int]]:
-    """The address at which a server, by its name or a template (``reliability.servers``), serves ``echo.py``.
+def serving(server: str, python: str, apps: Path = FOLDER) -> Iterator[tuple[str, int]]:
+    """The address at which a server, by its name or a template (``reliability.servers``), serves the
+    ``echo.py`` of the folder.
 
     Raises NotServing.
     """
     port = free_port()
     # This folder and not the tree's root, where an installed fasterapi would be hidden by its source.
-    paths = [str(FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(apps), *filter(None, [os.environ.get("PYTHONPATH")])]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command(server, python, APPLICATION, port),

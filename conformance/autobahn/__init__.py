@@ -1,0 +1,1 @@
+"""Autobahn|Testsuite, every case, against any server."""
