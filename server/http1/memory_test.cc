@@ -1,48 +1,22 @@
-// What a codec allocates: counted by this executable's own operator new.
+// What a codec allocates: counted by an operator new of its own.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdlib>
-#include <new>
 #include <string>
 #include <string_view>
 
 #include "server/http1/codec.h"
-
-namespace {
-// Each allocation carries its size before it, so that what is live can be counted.
-constexpr std::size_t kPrefix = alignof(std::max_align_t);
-std::size_t allocations = 0;
-std::size_t live_bytes = 0;
-
-void* counted_allocation(std::size_t size) {
-  void* block = std::malloc(size + kPrefix);
-  if (block == nullptr) throw std::bad_alloc();
-  *static_cast<std::size_t*>(block) = size;
-  ++allocations;
-  live_bytes += size;
-  return static_cast<char*>(block) + kPrefix;
-}
-
-void counted_release(void* pointer) noexcept {
-  if (pointer == nullptr) return;
-  void* block = static_cast<char*>(pointer) - kPrefix;
-  live_bytes -= *static_cast<std::size_t*>(block);
-  std::free(block);
-}
-}  // namespace
-
-void* operator new(std::size_t size) { return counted_allocation(size); }
-void operator delete(void* pointer) noexcept { counted_release(pointer); }
-void operator delete(void* pointer, std::size_t) noexcept { counted_release(pointer); }
+#include "server/testing/counted_allocations.h"
 
 namespace fasterapi::http1 {
 namespace {
 
 using namespace std::string_view_literals;
+using testing::allocations;
+using testing::live_bytes;
 
-class Memory : public testing::Test {
+class Memory : public ::testing::Test {
  protected:
   void answer() {
     base::Header length = {"content-length", "2"};

@@ -32,6 +32,9 @@ std::string close_payload(std::uint16_t code, std::string_view reason) {
   return payload;
 }
 
+// Assigning an empty string would keep the memory.
+void give_back(std::string& buffer) { std::string().swap(buffer); }
+
 // Of a string whose first `done` bytes are no longer needed.
 void drop_front(std::string& buffer, std::size_t done) {
   buffer.erase(0, done);
@@ -58,6 +61,10 @@ std::span<const Event> Codec::receive(std::string_view bytes, std::size_t max_me
 void Codec::forget_delivered() {
   events_.clear();
   messages_ = inflated_ = 0;
+  if (over()) {
+    give_back(data_);
+    message_at_ = 0;
+  }
   if (message_at_ > 0) drop_front(data_, std::exchange(message_at_, 0));
   if (control_at_ > 0) drop_front(control_, std::exchange(control_at_, 0));
 }
@@ -74,7 +81,7 @@ std::string_view Codec::join_rest(std::string_view bytes) {
 
 void Codec::keep_rest(std::string_view left) {
   if (over() || left.empty()) {
-    if (rest_.capacity() > 0) rest_ = std::string();
+    give_back(rest_);
     rest_at_ = 0;
   } else if (rest_.empty()) {
     rest_.assign(left);
@@ -177,9 +184,12 @@ void Codec::inflate(std::string_view bytes, base::Last last) {
   const std::size_t limit = most > SIZE_MAX - message_at_ ? SIZE_MAX : message_at_ + most;
   const auto result = deflate_->inflate(bytes, last, data_, limit);
   inflated_ += data_.size() - at;
+  // The fault that comes first in the message is the one, however its bytes were cut.
+  if (data_.size() > limit) data_.resize(limit);
+  check_text(at);
+  if (failed_) return;
   switch (result) {
     case MessageDeflate::Inflated::kOk:
-      check_text(at);
       return;
     case MessageDeflate::Inflated::kInvalid:
       return fail(kInvalidPayload, "message does not inflate");
