@@ -3,6 +3,7 @@
 #include "asgi/all_tasks.h"
 #include "asgi/http_cycle.h"
 #include "asgi/loop.h"
+#include "asgi/websocket_cycle.h"
 
 namespace fasterapi::asgi {
 
@@ -33,6 +34,7 @@ bool Application::prepare(std::string root_path, PyObject* state) {
 }
 
 void Application::on_exchange(connection::Exchange& exchange, const base::RequestHead& head) {
+  if (exchange.handshake() != nullptr) return begin_websocket(exchange, head);
   CycleObjects objects = spare_ ? std::move(spare_) : new_cycle_objects(module_);
   if (!objects) {
     PyErr_WriteUnraisable(owner_);
@@ -41,16 +43,35 @@ void Application::on_exchange(connection::Exchange& exchange, const base::Reques
   HttpCycle& http = objects.begin(module_, *this, exchange);
   if (!app_) return;  // let go of already: the cycle's end cuts the exchange
   Ref scope = scopes_.build(head, exchange.origin(), exchange.forwarded());
-  Ref task_factory;
-  if (scope) task_factory = task_factory_of_loop();
-  if (!task_factory || !start_run(module_, options(task_factory.get()), runs_, app_.get(), std::move(scope),
-                                  objects.receive, objects.send, objects.cycle.get(), http)) {
+  if (!start(std::move(scope), objects.receive.get(), objects.send.get(), objects.cycle.get(), http)) {
     return http.on_start_failure();
   }
   // Most requests are answered by the first step, and most applications keep nothing of them.
   if (!objects.unshared()) return;
   objects.end();
   spare_ = std::move(objects);
+}
+
+void Application::begin_websocket(connection::Exchange& exchange, const base::RequestHead& head) {
+  WebSocketObjects objects = new_websocket(module_, *this, exchange);
+  if (objects.native == nullptr) {
+    PyErr_WriteUnraisable(owner_);
+    if (!objects.cycle) exchange.detach();
+    return;
+  }
+  if (!app_) return;
+  Ref scope = scopes_.build_websocket(head, exchange, objects.cycle.get());
+  if (!start(std::move(scope), objects.receive.get(), objects.send.get(), objects.cycle.get(),
+             *objects.native)) {
+    objects.native->on_start_failure();
+  }
+}
+
+bool Application::start(Ref scope, PyObject* receive, PyObject* send, PyObject* cycle, RunOwner& owner) {
+  if (!scope) return false;
+  Ref task_factory = task_factory_of_loop();
+  return task_factory && start_run(module_, options(task_factory.get()), runs_, app_.get(), std::move(scope),
+                                   Ref::share(receive), Ref::share(send), cycle, owner);
 }
 
 StartOptions Application::options(PyObject* task_factory) {

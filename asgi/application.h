@@ -51,6 +51,9 @@ class Application final : public connection::Handler {
   void clear();
 
  private:
+  void begin_websocket(connection::Exchange& exchange, const base::RequestHead& head);
+  // False with an error set.
+  bool start(Ref scope, PyObject* receive, PyObject* send, PyObject* cycle, RunOwner& owner);
   StartOptions options(PyObject* task_factory);
   Ref task_factory_of_loop();
 

@@ -10,28 +10,15 @@
 namespace fasterapi::asgi {
 
 namespace {
-
 HttpCycleObject& object_of(PyObject* object) { return *reinterpret_cast<HttpCycleObject*>(object); }
-
-constexpr std::string_view kErrorBody = "Internal Server Error";
-constexpr base::Header kErrorHeaders[] = {
-    {"content-type", "text/plain; charset=utf-8"}, {"content-length", "21"}, {"connection", "close"}};
-
 }  // namespace
 
 HttpCycle::HttpCycle(Module& module, Application& application, connection::Exchange& exchange, PyObject* self)
-    : module_(module),
-      application_(application),
-      owner_(Ref::share(application.owner())),
-      exchange_(&exchange),
-      self_(self),
-      entry_(module.ledger, base::Kind::kCycle) {}
+    : Cycle(module, application, self), exchange_(&exchange) {}
 
 HttpCycle::~HttpCycle() {
   if (exchange_ != nullptr) exchange_->detach();
 }
-
-PyObject* HttpCycle::loop() { return application_.asyncio_loop(); }
 
 // --- From the connection -------------------------------------------------------------------
 
@@ -150,7 +137,7 @@ PyObject* HttpCycle::send(PyObject* message) {
     }
   }
   if (!sent) return new_failed_awaitable(module_, take_error());
-  if (exchange_ != nullptr && !exchange_->writable()) return new_awaitable(module_, self_, drain_);
+  if (exchange_ != nullptr && !exchange_->writable()) return drained();
   return Py_NewRef(module_.completed.get());
 }
 
@@ -239,22 +226,22 @@ void HttpCycle::finish() {
   receivers_.wake(module_);
 }
 
-bool HttpCycle::Drain::poll(Ref& value) {
-  if (cycle_.complete_ || (cycle_.exchange_ != nullptr && cycle_.exchange_->writable())) {
+bool HttpCycle::poll_writable(Ref& value) {
+  if (complete_ || (exchange_ != nullptr && exchange_->writable())) {
     value = Ref::share(Py_None);
     return true;
   }
-  if (cycle_.exchange_ != nullptr) return false;
-  PyErr_SetString(cycle_.module_.client_disconnected.get(), "the client has disconnected");
+  if (exchange_ != nullptr) return false;
+  PyErr_SetString(module_.client_disconnected.get(), "the client has disconnected");
   return true;
 }
 
 // --- The end of the run --------------------------------------------------------------------
 
 void HttpCycle::on_run_end(PyObject* error) {
-  bool cancelled = error != nullptr && PyErr_GivenExceptionMatches(error, module_.cancelled_error.get());
   if (error != nullptr) {
-    if (!cancelled && !is_disconnect(error)) report("Exception in ASGI application\n", error);
+    bool innocent = is_cancelled(error) || (gone() && is_disconnect(error));
+    if (!innocent) report("Exception in ASGI application\n", error);
   } else if (!complete_ && !disconnected_) {
     report(started_ ? "ASGI callable returned without completing response."
                     : "ASGI callable returned without starting response.",
@@ -277,38 +264,12 @@ void HttpCycle::answer_500() {
   // An application that was told of the disconnect and gave up owes nobody an answer.
   if (!started_ && !told_) {
     started_ = true;
-    if (exchange->start({500, kErrorHeaders}) && exchange->body(kErrorBody, base::Last::kYes)) {
+    if (answer_error(*exchange, 500)) {
       complete_ = true;
       return;
     }
   }
   exchange->detach();
-}
-
-// Our own OSError, or what a framework made of it, while it was handled or as its cause: the
-// application did nothing wrong.
-bool HttpCycle::is_disconnect(PyObject* error) const {
-  if (!gone()) return false;
-  Ref link = Ref::share(error);
-  for (int depth = 0; link && depth < 16; ++depth) {
-    if (PyErr_GivenExceptionMatches(link.get(), module_.client_disconnected.get())) return true;
-    Ref cause = Ref::steal(PyException_GetCause(link.get()));
-    link = cause ? std::move(cause) : Ref::steal(PyException_GetContext(link.get()));
-  }
-  return false;
-}
-
-void HttpCycle::report(const char* message, PyObject* error) { application_.report(message, error); }
-
-int HttpCycle::traverse(visitproc visit, void* arg) {
-  Py_VISIT(owner_.get());
-  int stop = receivers_.traverse(visit, arg);
-  return stop != 0 ? stop : senders_.traverse(visit, arg);
-}
-
-void HttpCycle::clear() {
-  receivers_.clear();
-  senders_.clear();
 }
 
 // --- The Python object ---------------------------------------------------------------------

@@ -7,18 +7,13 @@
 #include <string>
 #include <string_view>
 
-#include "asgi/awaitable.h"
+#include "asgi/cycle.h"
 #include "asgi/messages.h"
-#include "asgi/module.h"
-#include "asgi/task.h"
-#include "server/base/ledger.h"
 #include "server/connection/exchange.h"
 
 namespace fasterapi::asgi {
 
-class Application;
-
-class HttpCycle final : public connection::ExchangeSink, public Awaited, public RunOwner {
+class HttpCycle final : public connection::ExchangeSink, public Cycle {
  public:
   HttpCycle(Module& module, Application& application, connection::Exchange& exchange, PyObject* self);
   ~HttpCycle();
@@ -33,29 +28,13 @@ class HttpCycle final : public connection::ExchangeSink, public Awaited, public 
   void on_cut() override;
 
   bool poll(Ref& value) override;  // the next event for receive()
-  Waiters& waiters() override { return receivers_; }
-  PyObject* loop() override;
 
   void on_run_end(PyObject* error) override;
   // The run could not even be started: the error that is set is reported and answered with 500.
   void on_start_failure();
 
-  int traverse(visitproc visit, void* arg);
-  void clear();
-
  private:
-  // What `await send()` waits for when the connection is full.
-  class Drain final : public Awaited {
-   public:
-    explicit Drain(HttpCycle& cycle) : cycle_(cycle) {}
-    bool poll(Ref& value) override;
-    Waiters& waiters() override { return cycle_.senders_; }
-    PyObject* loop() override { return cycle_.loop(); }
-
-   private:
-    HttpCycle& cycle_;
-  };
-
+  bool poll_writable(Ref& value) override;
   Ref request_event();
   Ref disconnect_event();
   bool start(const Message& message);
@@ -68,14 +47,8 @@ class HttpCycle final : public connection::ExchangeSink, public Awaited, public 
   bool gone() const { return exchange_ == nullptr || told_; }
   bool body_pending() const { return first_ || !rest_.empty(); }
   void answer_500();
-  bool is_disconnect(PyObject* error) const;
-  void report(const char* message, PyObject* error);
 
-  Module& module_;
-  Application& application_;        // alive as long as owner_
-  Ref owner_;                       // the Python Server object
   connection::Exchange* exchange_;  // null once either side has finished
-  PyObject* self_;                  // the Python object that this is a part of
   Ref first_;                       // request body: the first piece, as bytes, copied once
   std::string rest_;                // and what came before that was taken
   bool body_ended_ = false;
@@ -85,10 +58,6 @@ class HttpCycle final : public connection::ExchangeSink, public Awaited, public 
   bool started_ = false;
   bool trailers_due_ = false;  // announced: the answer ends with them
   bool complete_ = false;
-  Waiters receivers_;
-  Waiters senders_;
-  Drain drain_{*this};
-  base::Ledger::Entry entry_;
 };
 
 struct HttpCycleObject {

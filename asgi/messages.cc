@@ -11,17 +11,10 @@ constexpr std::string_view kStart = "http.response.start";
 constexpr std::string_view kBody = "http.response.body";
 constexpr std::string_view kTrailers = "http.response.trailers";
 
-template <const std::string_view& kExpected>
-bool is_text(PyObject* text) {
-  return PyUnicode_GET_LENGTH(text) == static_cast<Py_ssize_t>(kExpected.size()) &&
-         PyUnicode_IS_ASCII(text) &&
-         std::memcmp(PyUnicode_DATA(text), kExpected.data(), kExpected.size()) == 0;
-}
-
 MessageType kind_of(PyObject* text) {
-  return is_text<kBody>(text)       ? MessageType::kBody
-         : is_text<kStart>(text)    ? MessageType::kStart
-         : is_text<kTrailers>(text) ? MessageType::kTrailers
+  return is_text(text, kBody)       ? MessageType::kBody
+         : is_text(text, kStart)    ? MessageType::kStart
+         : is_text(text, kTrailers) ? MessageType::kTrailers
                                     : MessageType::kUnknown;
 }
 
@@ -36,23 +29,43 @@ bool read_flag(const Message& message, PyObject* name, bool& flag) {
   return truth >= 0;
 }
 
-// By look-ups, in a copy: these may run the code of a strange key's __eq__. False with an error set.
-bool look_up(const Names& names, PyObject* object, Message& message) {
-  message.copy = Ref::steal(PyDict_Copy(object));
-  if (!message.copy) return false;
-  const std::pair<PyObject*, PyObject**> known[] = {{names.type, &message.type},
-                                                    {names.body, &message.body},
-                                                    {names.more_body, &message.more_body},
-                                                    {names.status, &message.status},
-                                                    {names.headers, &message.headers}};
-  for (const auto& [name, slot] : known) {
-    *slot = PyDict_GetItemWithError(message.copy.get(), name);
-    if (*slot == nullptr && PyErr_Occurred()) return false;
+bool look_up_all(const Names& names, PyObject* object, Message& message) {
+  const Entry entries[] = {{names.type, &message.type},
+                           {names.body, &message.body},
+                           {names.more_body, &message.more_body},
+                           {names.status, &message.status},
+                           {names.headers, &message.headers}};
+  return look_up(object, entries, message.copy);
+}
+
+}  // namespace
+
+bool look_up(PyObject* message, std::span<const Entry> entries, Ref& copy) {
+  copy = Ref::steal(PyDict_Copy(message));
+  if (!copy) return false;
+  for (const auto& [name, value] : entries) {
+    *value = PyDict_GetItemWithError(copy.get(), name);
+    if (*value == nullptr && PyErr_Occurred()) return false;
   }
   return true;
 }
 
-}  // namespace
+bool is_text(PyObject* text, std::string_view expected) {
+  return PyUnicode_GET_LENGTH(text) == static_cast<Py_ssize_t>(expected.size()) && PyUnicode_IS_ASCII(text) &&
+         std::memcmp(PyUnicode_DATA(text), expected.data(), expected.size()) == 0;
+}
+
+// A subclass may run code when it dies, which would be in the middle of a write.
+Ref exact_bytes(PyObject* object, const char* what) {
+  if (PyBytes_CheckExact(object)) return Ref::share(object);
+  if (PyBytes_Check(object)) return to_bytes(bytes_view(object));
+  if (PyByteArray_Check(object) || PyMemoryView_Check(object)) {
+    Ref given = Ref::share(object);
+    return Ref::steal(PyBytes_FromObject(object));
+  }
+  PyErr_Format(PyExc_TypeError, "%s must be bytes, not %.200s", what, Py_TYPE(object)->tp_name);
+  return Ref();
+}
 
 // One pass that compares pointers finds what literals in the application's code made, since those
 // are interned as our names are. Only a message with some other key is searched by look-ups.
@@ -80,7 +93,7 @@ bool read_message(Module& module, PyObject* object, Message& message) {
       others = true;
     }
   }
-  if (others && !look_up(names, object, message)) return false;
+  if (others && !look_up_all(names, object, message)) return false;
   if (message.type == nullptr || !PyUnicode_Check(message.type)) {
     PyErr_SetString(PyExc_TypeError, "an ASGI message must have a 'type' of type str");
     return false;
@@ -201,23 +214,9 @@ bool read_trailers(Module& module, const Message& message, HeaderList& headers, 
 bool read_body(Module& module, const Message& message, BodyMessage& body) {
   PyObject* bytes = message.body;
   Ref more = Ref::share(message.more_body);  // reading the body may run the application's code
-  if (bytes == nullptr || bytes == Py_None) {
-    body.body = module.empty_bytes;
-  } else if (PyBytes_CheckExact(bytes)) {
-    body.body = Ref::share(bytes);
-  } else if (PyBytes_Check(bytes)) {
-    // A subclass may run code when it dies, which would be in the middle of a write.
-    body.body = to_bytes(bytes_view(bytes));
-    if (!body.body) return false;
-  } else if (PyByteArray_Check(bytes) || PyMemoryView_Check(bytes)) {
-    Ref given = Ref::share(bytes);
-    body.body = Ref::steal(PyBytes_FromObject(bytes));
-    if (!body.body) return false;
-  } else {
-    PyErr_Format(PyExc_TypeError, "http.response.body: body must be bytes, not %.200s",
-                 Py_TYPE(bytes)->tp_name);
-    return false;
-  }
+  body.body = bytes == nullptr || bytes == Py_None ? module.empty_bytes
+                                                   : exact_bytes(bytes, "http.response.body: body");
+  if (!body.body) return false;
   int truth = !more || more.get() == Py_False ? 0 : PyObject_IsTrue(more.get());
   if (truth < 0) return false;
   body.last = truth == 1 ? base::Last::kNo : base::Last::kYes;

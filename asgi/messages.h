@@ -2,6 +2,7 @@
 // exception that names the key; nothing is written for it.
 #pragma once
 
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +29,23 @@ class HeaderList {
   std::vector<base::Header> headers_;
   std::vector<Ref> kept_;
 };
+
+// An entry of a message, and where its value goes; null where the message has none.
+struct Entry {
+  PyObject* name;
+  PyObject** value;
+};
+
+// Looks the entries up in a copy of `message`, which keeps the values: the look-ups may run the code of a
+// strange key's __eq__. False with an error set.
+bool look_up(PyObject* message, std::span<const Entry> entries, Ref& copy);
+
+// Whether `text` is this one. For short constant texts.
+bool is_text(PyObject* text, std::string_view expected);
+
+// A body or a binary payload as exact bytes: `object` itself, or a copy of any other object with bytes in
+// it. Null with an error set: `what` must be bytes.
+Ref exact_bytes(PyObject* object, const char* what);
 
 enum class MessageType : unsigned char { kStart, kBody, kTrailers, kUnknown };
 

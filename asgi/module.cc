@@ -117,7 +117,8 @@ int execute(PyObject* module) {
   if (PyModule_AddStringConstant(module, "__version__", FASTERAPI_VERSION) != 0) return -1;
   if (add_handle_types(module, state) != 0 || add_scheduler_type(module, state) != 0 ||
       add_awaitable_types(module, state) != 0 || add_run_type(module, state) != 0 ||
-      add_http_cycle_type(module, state) != 0 || add_server_type(module, state) != 0) {
+      add_http_cycle_type(module, state) != 0 || add_websocket_cycle_type(module, state) != 0 ||
+      add_server_type(module, state) != 0) {
     return -1;
   }
   return 0;
@@ -153,12 +154,10 @@ int Module::load() {
   if (!intern(names.name, #name)) return -1;
   FASTERAPI_NAMES(FASTERAPI_INTERN)
 #undef FASTERAPI_INTERN
-  if (!intern(names.throw_, "throw") || !intern(names.http_request, "http.request") ||
-      !intern(names.http_disconnect, "http.disconnect") ||
-      !intern(names.http_trailers, "http.response.trailers") || !intern(names.http_1_1, "1.1") ||
-      !intern(names.http_1_0, "1.0") || !intern(names.empty, "")) {
-    return -1;
-  }
+#define FASTERAPI_INTERN(name, text) \
+  if (!intern(names.name, text)) return -1;
+  FASTERAPI_TEXTS(FASTERAPI_INTERN)
+#undef FASTERAPI_INTERN
   if (!load_attribute(task_type, "asyncio", "Task") || !load_attribute(future_type, "asyncio", "Future") ||
       !load_attribute(cancelled_error, "asyncio", "CancelledError") ||
       !load_attribute(format_handle, "asyncio.base_events", "_format_handle") ||
@@ -189,30 +188,33 @@ int Module::load() {
 }
 
 void Module::clear() {
-#define FASTERAPI_CLEAR(name) Py_CLEAR(names.name);
+#define FASTERAPI_CLEAR(name, ...) Py_CLEAR(names.name);
   FASTERAPI_NAMES(FASTERAPI_CLEAR)
+  FASTERAPI_TEXTS(FASTERAPI_CLEAR)
 #undef FASTERAPI_CLEAR
-  for (PyObject** name : {&names.http_request, &names.http_disconnect, &names.http_trailers, &names.http_1_1,
-                          &names.http_1_0, &names.empty, &names.throw_}) {
-    Py_CLEAR(*name);
-  }
   for (auto* table : {&header_names, &methods}) {
     for (auto& [key, object] : *table) Py_DECREF(object);
     table->clear();
   }
-  for (Ref* ref :
-       {&task_type,         &cancelled_error,     &format_handle,      &extract_stack,  &format_callback,
-        &base_events,       &handle_class,        &timer_handle_class, &scheduler_type, &handle_type,
-        &timer_handle_type, &completed_type,      &awaitable_type,     &run_type,       &http_cycle_type,
-        &server_type,       &client_disconnected, &completed,          &empty_bytes,    &all_tasks_data,
-        &all_tasks_add}) {
+  for (Ref* ref : {&task_type,         &cancelled_error,
+                   &format_handle,     &extract_stack,
+                   &format_callback,   &base_events,
+                   &handle_class,      &timer_handle_class,
+                   &scheduler_type,    &handle_type,
+                   &timer_handle_type, &completed_type,
+                   &awaitable_type,    &run_type,
+                   &http_cycle_type,   &websocket_cycle_type,
+                   &server_type,       &client_disconnected,
+                   &completed,         &empty_bytes,
+                   &all_tasks_data,    &all_tasks_add}) {
     ref->reset();
   }
 }
 
 int Module::traverse(visitproc visit, void* arg) {
-  for (Ref* ref : {&scheduler_type, &handle_type, &timer_handle_type, &completed_type, &awaitable_type,
-                   &run_type, &http_cycle_type, &server_type, &client_disconnected, &completed}) {
+  for (Ref* ref :
+       {&scheduler_type, &handle_type, &timer_handle_type, &completed_type, &awaitable_type, &run_type,
+        &http_cycle_type, &websocket_cycle_type, &server_type, &client_disconnected, &completed}) {
     Py_VISIT(ref->get());
   }
   return 0;

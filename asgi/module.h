@@ -19,21 +19,23 @@ namespace fasterapi::asgi {
   X(headers) X(state) X(status) X(body) X(more_body) X(http) X(https) X(context) X(loop) X(eager_start) X(done) X(set_result) X(create_future) X(create_task) \
   X(call_soon) X(call_later) X(cancel) X(add_reader) X(remove_reader) X(copy) X(error) X(warning) X(exc_info) X(message) X(exception) X(handle) \
   X(source_traceback) X(close) X(call_exception_handler) X(slow_callback_duration) X(_check_thread) X(_check_callback) \
-  X(get_task_factory) X(extensions) X(trailers) X(more_trailers) X(name) X(_thread_id) X(__await__) X(callback) X(when) X(delay) X(logger) X(fileno)
+  X(get_task_factory) X(extensions) X(trailers) X(more_trailers) X(name) X(_thread_id) X(__await__) X(callback) X(when) X(delay) X(logger) X(fileno) \
+  X(text) X(bytes) X(code) X(reason) X(subprotocol) X(subprotocols) X(websocket) X(ws) X(wss) X(compress) X(socket)
+// Those that are no C++ identifiers, under the names that they have here.
+#define FASTERAPI_TEXTS(X) \
+  X(http_request, "http.request") X(http_disconnect, "http.disconnect") X(http_trailers, "http.response.trailers") \
+  X(websocket_connect, "websocket.connect") X(websocket_receive, "websocket.receive") X(websocket_disconnect, "websocket.disconnect") \
+  X(websocket_response, "websocket.http.response") X(websocket_extension, "fasterapi.websocket") \
+  X(http_1_1, "1.1") X(http_1_0, "1.0") X(empty, "") X(throw_, "throw")
 // clang-format on
 
 struct Names {
 #define FASTERAPI_NAME_MEMBER(name) PyObject* name = nullptr;
   FASTERAPI_NAMES(FASTERAPI_NAME_MEMBER)
 #undef FASTERAPI_NAME_MEMBER
-  // Values that are no C++ identifiers.
-  PyObject* http_request = nullptr;     // "http.request"
-  PyObject* http_disconnect = nullptr;  // "http.disconnect"
-  PyObject* http_trailers = nullptr;    // "http.response.trailers"
-  PyObject* http_1_1 = nullptr;         // "1.1"
-  PyObject* http_1_0 = nullptr;         // "1.0"
-  PyObject* empty = nullptr;            // ""
-  PyObject* throw_ = nullptr;           // "throw"
+#define FASTERAPI_TEXT_MEMBER(name, text) PyObject* name = nullptr;
+  FASTERAPI_TEXTS(FASTERAPI_TEXT_MEMBER)
+#undef FASTERAPI_TEXT_MEMBER
 };
 
 class FirstTask;
@@ -61,6 +63,7 @@ struct Module {
   Ref awaitable_type;
   Ref run_type;
   Ref http_cycle_type;
+  Ref websocket_cycle_type;
   Ref server_type;
   Ref client_disconnected;  // the OSError that send() raises once the client has gone
 
@@ -94,6 +97,7 @@ int add_scheduler_type(PyObject* module, Module& state);
 int add_awaitable_types(PyObject* module, Module& state);
 int add_run_type(PyObject* module, Module& state);
 int add_http_cycle_type(PyObject* module, Module& state);
+int add_websocket_cycle_type(PyObject* module, Module& state);
 int add_server_type(PyObject* module, Module& state);
 
 // Makes a heap type that belongs to the module, and keeps it in `slot`.

@@ -125,6 +125,31 @@ Ref ScopeBuilder::build(const base::RequestHead& head, connection::Origin& origi
   return scope;
 }
 
+Ref ScopeBuilder::build_websocket(const base::RequestHead& head, connection::Exchange& exchange,
+                                  PyObject* socket) {
+  const Names& names = module_.names;
+  Ref scope = build(head, exchange.origin(), exchange.forwarded());
+  if (!scope) return Ref();
+  PyObject* dict = scope.get();
+  const bool tls = PyDict_GetItemWithError(dict, names.scheme) == names.https;
+  Ref subprotocols = Ref::steal(PyList_New(0));
+  for (std::string_view subprotocol : exchange.handshake()->subprotocols) {
+    Ref text = to_str(subprotocol);
+    if (!subprotocols || !text || PyList_Append(subprotocols.get(), text.get()) != 0) return Ref();
+  }
+  Ref extensions = Ref::steal(PyDict_New());
+  Ref ours = Ref::steal(PyDict_New());
+  if (!extensions || !put(ours.get(), names.socket, Ref::share(socket)) ||
+      !put(extensions.get(), names.websocket_response, Ref::steal(PyDict_New())) ||
+      !put(extensions.get(), names.websocket_extension, ours) ||
+      !put(dict, names.subprotocols, subprotocols) || !put(dict, names.extensions, extensions) ||
+      PyDict_DelItem(dict, names.method) != 0 || PyDict_SetItem(dict, names.type, names.websocket) != 0 ||
+      PyDict_SetItem(dict, names.scheme, tls ? names.wss : names.ws) != 0) {
+    return Ref();
+  }
+  return scope;
+}
+
 // What many requests are given is made anew once an application has changed it.
 bool ScopeBuilder::renew_shared() {
   const Names& names = module_.names;

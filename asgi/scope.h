@@ -1,4 +1,4 @@
-// Builds the scope of an HTTP request (ASGI HTTP 2.5) from the request's head.
+// Builds the scope of an HTTP request or a WebSocket (ASGI HTTP and WebSocket 2.5) from the request's head.
 #pragma once
 
 #include <array>
@@ -41,6 +41,8 @@ class ScopeBuilder {
   // A new scope. `forwarded`: what a trusted proxy says, or null. Null with an error set.
   Ref build(const base::RequestHead& head, connection::Origin& origin,
             const connection::Forwarded* forwarded);
+  // That of a WebSocket (ASGI WebSocket 2.5); `socket`: what the extension fasterapi.websocket has.
+  Ref build_websocket(const base::RequestHead& head, connection::Exchange& exchange, PyObject* socket);
   int traverse(visitproc visit, void* arg);
   void clear();
 

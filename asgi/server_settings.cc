@@ -9,36 +9,49 @@ namespace fasterapi::asgi {
 
 namespace {
 
-struct Duration {
+// The fields of `Target` by the names that Python has for them.
+template <class Type, class Target>
+struct Field {
   const char* name;
-  base::Milliseconds base::Settings::*member;
+  Type Target::*member;
 };
 
-struct Size {
-  const char* name;
-  std::size_t base::Settings::*member;
-};
+using base::Milliseconds;
+using base::Settings;
+using base::WebSocketSettings;
 
-struct Switch {
-  const char* name;
-  bool base::Settings::*member;
-};
+constexpr Field<Milliseconds, Settings> kDurations[] = {{"keep_alive_timeout", &Settings::keep_alive_timeout},
+                                                        {"head_timeout", &Settings::head_timeout},
+                                                        {"body_timeout", &Settings::body_timeout},
+                                                        {"write_timeout", &Settings::write_timeout}};
+constexpr Field<std::size_t, Settings> kSizes[] = {
+    {"max_request_line", &Settings::max_request_line},   {"max_head", &Settings::max_head},
+    {"max_header_fields", &Settings::max_header_fields}, {"max_body", &Settings::max_body},
+    {"max_concurrency", &Settings::max_concurrency},     {"max_connections", &Settings::max_connections},
+    {"min_body_rate", &Settings::min_body_rate}};
+constexpr Field<bool, Settings> kSwitches[] = {{"date_header", &Settings::date_header},
+                                               {"websocket_enabled", &Settings::websocket_enabled}};
 
-constexpr Duration kDurations[] = {{"keep_alive_timeout", &base::Settings::keep_alive_timeout},
-                                   {"head_timeout", &base::Settings::head_timeout},
-                                   {"body_timeout", &base::Settings::body_timeout},
-                                   {"write_timeout", &base::Settings::write_timeout}};
-constexpr Size kSizes[] = {{"max_request_line", &base::Settings::max_request_line},
-                           {"max_head", &base::Settings::max_head},
-                           {"max_header_fields", &base::Settings::max_header_fields},
-                           {"max_body", &base::Settings::max_body},
-                           {"max_concurrency", &base::Settings::max_concurrency},
-                           {"max_connections", &base::Settings::max_connections},
-                           {"min_body_rate", &base::Settings::min_body_rate}};
-constexpr Switch kSwitches[] = {{"date_header", &base::Settings::date_header}};
+constexpr Field<Milliseconds, WebSocketSettings> kSocketDurations[] = {
+    {"ping_interval", &WebSocketSettings::ping_interval},
+    {"ping_timeout", &WebSocketSettings::ping_timeout},
+    {"close_timeout", &WebSocketSettings::close_timeout}};
+constexpr Field<std::size_t, WebSocketSettings> kSocketSizes[] = {
+    {"max_message", &WebSocketSettings::max_message},
+    {"max_queue", &WebSocketSettings::max_queue},
+    {"deflate_threshold", &WebSocketSettings::deflate_threshold}};
+constexpr Field<int, WebSocketSettings> kSocketNumbers[] = {
+    {"server_max_window_bits", &WebSocketSettings::server_max_window_bits},
+    {"client_max_window_bits", &WebSocketSettings::client_max_window_bits},
+    {"deflate_level", &WebSocketSettings::deflate_level},
+    {"deflate_memory_level", &WebSocketSettings::deflate_memory_level}};
+constexpr Field<bool, WebSocketSettings> kSocketSwitches[] = {
+    {"deflate", &WebSocketSettings::deflate},
+    {"server_no_context_takeover", &WebSocketSettings::server_no_context_takeover},
+    {"client_no_context_takeover", &WebSocketSettings::client_no_context_takeover}};
 constexpr double kMaxSeconds = 86400.0 * 366;
 
-bool read_seconds(const char* name, PyObject* value, base::Milliseconds& duration) {
+bool read(const char* name, PyObject* value, Milliseconds& duration) {
   double seconds = PyFloat_AsDouble(value);
   if (seconds == -1 && PyErr_Occurred()) return false;
   if (!(seconds >= 0) || seconds > kMaxSeconds) {
@@ -49,7 +62,7 @@ bool read_seconds(const char* name, PyObject* value, base::Milliseconds& duratio
   return true;
 }
 
-bool read_size(const char* name, PyObject* value, std::size_t& size) {
+bool read(const char* name, PyObject* value, std::size_t& size) {
   if (!PyLong_Check(value)) {
     PyErr_Format(PyExc_TypeError, "%s must be an int, not %.200s", name, Py_TYPE(value)->tp_name);
     return false;
@@ -58,6 +71,82 @@ bool read_size(const char* name, PyObject* value, std::size_t& size) {
   if (!PyErr_Occurred()) return true;
   PyErr_Format(PyExc_ValueError, "%s must be between 0 and %zu, not %S", name, base::kUnlimited, value);
   return false;
+}
+
+// zlib's parameters, all of which lie between 1 and 15.
+bool read(const char* name, PyObject* value, int& number) {
+  std::size_t given = 0;
+  if (!read(name, value, given)) return false;
+  if (given < 1 || given > 15) {
+    PyErr_Format(PyExc_ValueError, "%s must be between 1 and 15, not %S", name, value);
+    return false;
+  }
+  number = static_cast<int>(given);
+  return true;
+}
+
+bool read(const char*, PyObject* value, bool& flag) {
+  const int truth = PyObject_IsTrue(value);
+  if (truth >= 0) flag = truth == 1;
+  return truth >= 0;
+}
+
+// Whether `name` is one of `fields`, which is then read: `result` is false with an error set.
+template <class Fields, class Target>
+bool read_field(const Fields& fields, std::string_view name, PyObject* value, Target& target, bool& result) {
+  for (const auto& field : fields) {
+    if (name != field.name) continue;
+    result = read(field.name, value, target.*field.member);
+    return true;
+  }
+  return false;
+}
+
+bool unknown(const char* name) {
+  PyErr_Format(PyExc_TypeError, "unknown setting '%s'", name);
+  return false;
+}
+
+// Calls read_one(name, value) for each entry. False with an error set.
+template <class ReadOne>
+bool read_dict(PyObject* dict, ReadOne read_one) {
+  if (!PyDict_Check(dict)) {
+    PyErr_Format(PyExc_TypeError, "settings must be a dict, not %.200s", Py_TYPE(dict)->tp_name);
+    return false;
+  }
+  PyObject *key, *value;
+  Py_ssize_t position = 0;
+  while (PyDict_Next(dict, &position, &key, &value)) {
+    const char* name = PyUnicode_Check(key) ? PyUnicode_AsUTF8(key) : nullptr;
+    if (name == nullptr) {
+      if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "settings must have str keys");
+      return false;
+    }
+    if (!read_one(name, value)) return false;
+  }
+  return true;
+}
+
+bool read_texts(PyObject* value, std::vector<std::string>& list) {
+  Ref texts = Ref::steal(PySequence_Fast(value, "a list of str is wanted"));
+  for (Py_ssize_t i = 0; texts && i < PySequence_Fast_GET_SIZE(texts.get()); ++i) {
+    const char* text = PyUnicode_AsUTF8(PySequence_Fast_GET_ITEM(texts.get(), i));
+    if (text == nullptr) return false;
+    list.emplace_back(text);
+  }
+  return static_cast<bool>(texts);
+}
+
+bool read_websocket(const char* name, PyObject* value, WebSocketSettings& settings) {
+  bool result = false;
+  if (read_field(kSocketDurations, name, value, settings, result) ||
+      read_field(kSocketSizes, name, value, settings, result) ||
+      read_field(kSocketNumbers, name, value, settings, result) ||
+      read_field(kSocketSwitches, name, value, settings, result)) {
+    return result;
+  }
+  if (std::string_view(name) == "allowed_origins") return read_texts(value, settings.allowed_origins);
+  return unknown(name);
 }
 
 bool read_header(PyObject* pair, base::Settings& settings) {
@@ -95,58 +184,39 @@ bool read_headers(PyObject* value, base::Settings& settings) {
 }
 
 bool read_trusted_proxies(PyObject* value, base::Settings& settings) {
-  Ref texts = Ref::steal(PySequence_Fast(value, "trusted_proxies must be a sequence"));
-  for (Py_ssize_t i = 0; texts && i < PySequence_Fast_GET_SIZE(texts.get()); ++i) {
-    const char* text = PyUnicode_AsUTF8(PySequence_Fast_GET_ITEM(texts.get(), i));
-    if (text == nullptr) return false;
-    if (std::string_view(text) != "*" && !net::read_ip_network(text)) {
-      PyErr_Format(PyExc_ValueError, "trusted_proxies: '%s' is no IP address and no network", text);
-      return false;
-    }
-    settings.trusted_proxies.emplace_back(text);
+  if (!read_texts(value, settings.trusted_proxies)) return false;
+  for (const std::string& text : settings.trusted_proxies) {
+    if (text == "*" || net::read_ip_network(text)) continue;
+    PyErr_Format(PyExc_ValueError, "trusted_proxies: '%s' is no IP address and no network", text.c_str());
+    return false;
   }
-  return static_cast<bool>(texts);
+  return true;
 }
 
 bool read_one(const char* name, PyObject* value, base::Settings& settings) {
-  std::string_view key(name);
-  for (const Duration& duration : kDurations) {
-    if (key == duration.name) return read_seconds(name, value, settings.*duration.member);
+  bool result = false;
+  if (read_field(kDurations, name, value, settings, result) ||
+      read_field(kSizes, name, value, settings, result) ||
+      read_field(kSwitches, name, value, settings, result)) {
+    return result;
   }
-  for (const Size& size : kSizes) {
-    if (key == size.name) return read_size(name, value, settings.*size.member);
-  }
-  for (const Switch& flag : kSwitches) {
-    if (key != flag.name) continue;
-    int truth = PyObject_IsTrue(value);
-    if (truth >= 0) settings.*flag.member = truth == 1;
-    return truth >= 0;
-  }
+  const std::string_view key(name);
   if (key == "trusted_proxies") return read_trusted_proxies(value, settings);
   if (key == "headers") return read_headers(value, settings);
-  PyErr_Format(PyExc_TypeError, "unknown setting '%s'", name);
-  return false;
+  if (key == "websocket") {
+    return read_dict(value, [&settings](const char* inner, PyObject* entry) {
+      return read_websocket(inner, entry, settings.websocket);
+    });
+  }
+  return unknown(name);
 }
 
 }  // namespace
 
 bool read_settings(PyObject* options, base::Settings& settings) {
   if (options == Py_None) return true;
-  if (!PyDict_Check(options)) {
-    PyErr_Format(PyExc_TypeError, "settings must be a dict, not %.200s", Py_TYPE(options)->tp_name);
-    return false;
-  }
-  PyObject *key, *value;
-  Py_ssize_t position = 0;
-  while (PyDict_Next(options, &position, &key, &value)) {
-    const char* name = PyUnicode_Check(key) ? PyUnicode_AsUTF8(key) : nullptr;
-    if (name == nullptr) {
-      if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "settings must have str keys");
-      return false;
-    }
-    if (!read_one(name, value, settings)) return false;
-  }
-  return true;
+  return read_dict(
+      options, [&settings](const char* name, PyObject* value) { return read_one(name, value, settings); });
 }
 
 }  // namespace fasterapi::asgi

@@ -22,6 +22,28 @@ class Scheduler:
     def _set_native_task_factory(self, factory: Any) -> None: ...
     def _close_native(self) -> None: ...
 
+class WebSocketSettings(TypedDict, total=False):
+    """Of every WebSocket (RFC 6455, RFC 7692); as ``Settings``."""
+
+    max_message: int
+    max_queue: int
+    """Messages."""
+    ping_interval: float
+    """0: no pings."""
+    ping_timeout: float
+    """0: the answer is not waited for."""
+    close_timeout: float
+    deflate: bool
+    server_no_context_takeover: bool
+    client_no_context_takeover: bool
+    server_max_window_bits: int
+    client_max_window_bits: int
+    deflate_level: int
+    deflate_memory_level: int
+    deflate_threshold: int
+    allowed_origins: list[str]
+    """Empty: any."""
+
 class Settings(TypedDict, total=False):
     """Limits and switches; what is absent keeps the default of ``server/base/settings.h``.
 
@@ -40,6 +62,8 @@ class Settings(TypedDict, total=False):
     max_concurrency: int
     max_connections: int
     date_header: bool
+    websocket_enabled: bool
+    websocket: WebSocketSettings
     trusted_proxies: list[str]
     """IP addresses and networks, or ``*``, whose ``X-Forwarded-For`` and ``-Proto`` are believed."""
     headers: list[tuple[bytes, bytes]]

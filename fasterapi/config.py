@@ -36,13 +36,15 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 # Not acted on yet. Empty sequences count as absent, because that is what a command line gives.
 UNSUPPORTED = (
-    *("http", "http2", "ws", "ws_max_size", "ws_max_queue", "ws_ping_interval", "ws_ping_timeout"),
-    *("ws_per_message_deflate", "env_file", "reload", "reload_dirs", "reload_delay", "reload_includes"),
+    *("http", "http2", "env_file", "reload", "reload_dirs", "reload_delay", "reload_includes"),
     "reload_excludes",
     *("timeout_worker_healthcheck", "ssl_keyfile", "ssl_certfile", "ssl_keyfile_password", "ssl_version"),
     *("ssl_cert_reqs", "ssl_ca_certs", "ssl_ciphers", "ssl_context_factory"),
     *("h11_max_incomplete_event_size",),
 )
+
+# All but "none" are one implementation, our own; uvicorn's names are known, so that its command lines work.
+WEBSOCKET_CHOICES = ("auto", "none", "websockets", "websockets-sansio", "wsproto")
 
 logger = logging.getLogger("fasterapi.error")
 
@@ -131,6 +133,15 @@ class Config:
     timeout_request_head: float = 10
     timeout_request_body: float = 30
     timeout_write: float = 60
+    ws_close_timeout: float = 5.0
+    ws_server_no_context_takeover: bool = False
+    ws_client_no_context_takeover: bool = False
+    ws_server_max_window_bits: int = 12
+    ws_client_max_window_bits: int = 12
+    ws_deflate_level: int = 6
+    ws_deflate_memory_level: int = 5
+    ws_deflate_threshold: int = 64
+    ws_allowed_origins: list[str] | None = None
 
     loaded: bool = field(default=False, init=False)
     loaded_app: Any = field(default=None, init=False)
@@ -144,6 +155,7 @@ class Config:
         if self.workers is None:
             self.workers = _web_concurrency()
         self.headers = self.headers or []
+        self.ws_allowed_origins = list(self.ws_allowed_origins or ())
         if self.forwarded_allow_ips is None:
             self.forwarded_allow_ips = proxies.default_allow_ips()
         self.reload_dirs, self.reload_includes, self.reload_excludes = [], [], []
@@ -162,6 +174,7 @@ class Config:
     def _check_values(self) -> None:
         self._encode_headers()
         limits.check(self)
+        _require_choice("ws", self.ws, WEBSOCKET_CHOICES)
         _require_choice("lifespan", self.lifespan, ("auto", "on", "off"))
         _require_choice("interface", self.interface, ("auto", "asgi3", "asgi2", "wsgi"))
         if isinstance(self.log_level, str):

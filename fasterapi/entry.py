@@ -79,6 +79,15 @@ def run(
     timeout_request_head: float = 10,
     timeout_request_body: float = 30,
     timeout_write: float = 60,
+    ws_close_timeout: float = 5.0,
+    ws_server_no_context_takeover: bool = False,
+    ws_client_no_context_takeover: bool = False,
+    ws_server_max_window_bits: int = 12,
+    ws_client_max_window_bits: int = 12,
+    ws_deflate_level: int = 6,
+    ws_deflate_memory_level: int = 5,
+    ws_deflate_threshold: int = 64,
+    ws_allowed_origins: list[str] | None = None,
 ) -> None:
     """Serves ``app``, an application or its import string, until a signal ends the process.
 

@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Any
 from fasterapi.runner import MOST_DESCRIPTORS
 
 if TYPE_CHECKING:
-    from fasterapi._native import Settings
+    from fasterapi._native import Settings, WebSocketSettings
 
-__all__ = ["LIMITS", "Limit", "check", "default_connections", "settings"]
+__all__ = [
+    "LIMITS",
+    "WEBSOCKET_LIMITS",
+    "Limit",
+    "check",
+    "default_connections",
+    "settings",
+    "websocket_settings",
+]
 
 MOST_BYTES = 2**31 - 1
 """No head needs more, and the native server counts the parts of one in 32 bits."""
@@ -31,6 +39,8 @@ class Limit:
     most: float
     whole: bool = True
     """It is a number of things, and not seconds."""
+    none: float | None = None
+    """The setting that ``None`` stands for, where ``None`` may be given although it is not the default."""
 
 
 LIMITS = (
@@ -47,12 +57,25 @@ LIMITS = (
     Limit("timeout_write", "write_timeout", 0.1, LONGEST, whole=False),
 )
 
+WEBSOCKET_LIMITS = (
+    Limit("ws_max_size", "max_message", 1, MOST),
+    Limit("ws_max_queue", "max_queue", 1, MOST_BYTES),
+    Limit("ws_ping_interval", "ping_interval", 0, LONGEST, whole=False, none=0),
+    Limit("ws_ping_timeout", "ping_timeout", 0, LONGEST, whole=False, none=0),
+    Limit("ws_close_timeout", "close_timeout", 0.1, LONGEST, whole=False),
+    Limit("ws_server_max_window_bits", "server_max_window_bits", 9, 15),
+    Limit("ws_client_max_window_bits", "client_max_window_bits", 9, 15),
+    Limit("ws_deflate_level", "deflate_level", 1, 9),
+    Limit("ws_deflate_memory_level", "deflate_memory_level", 1, 9),
+    Limit("ws_deflate_threshold", "deflate_threshold", 0, MOST_BYTES),
+)
+
 
 def check(config: Any) -> None:
     """Raises ``ValueError`` for a value that no limit can have; ``None``, where it is the default, is none."""
-    for limit in LIMITS:
+    for limit in (*LIMITS, *WEBSOCKET_LIMITS):
         value, name = getattr(config, limit.name), limit.name
-        if value is None and getattr(type(config), name) is None:
+        if value is None and (limit.none is not None or getattr(type(config), name) is None):
             continue
         if not isinstance(value, int if limit.whole else (int, float)) or isinstance(value, bool):
             kind = "an integer" if limit.whole else "a number"
@@ -69,6 +92,21 @@ def settings(config: Any) -> "Settings":
     if config.limit_connections is None:
         given["max_connections"] = default_connections()
     return {name: value for name, value in given.items() if value is not None}  # type: ignore[return-value]
+
+
+def websocket_settings(config: Any) -> "WebSocketSettings":
+    """What a ``Config`` says of WebSockets, for the native server."""
+    given: dict[str, Any] = {}
+    for limit in WEBSOCKET_LIMITS:
+        value = getattr(config, limit.name)
+        given[limit.setting] = limit.none if value is None else value
+    return {
+        **given,  # type: ignore[typeddict-item]
+        "deflate": config.ws_per_message_deflate,
+        "server_no_context_takeover": config.ws_server_no_context_takeover,
+        "client_no_context_takeover": config.ws_client_no_context_takeover,
+        "allowed_origins": config.ws_allowed_origins,
+    }
 
 
 def default_connections() -> int:

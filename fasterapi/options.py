@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from fasterapi import limits
-from fasterapi.config import default
+from fasterapi.config import WEBSOCKET_CHOICES, default
 from fasterapi.logging import LOG_LEVELS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -64,6 +64,12 @@ class Integer(click.IntRange):
     name = "integer"
 
 
+class Seconds(click.FloatRange):
+    """Seconds within bounds, also of a fraction."""
+
+    name = "float"
+
+
 class GroupedOption(click.Option):
     """An option that knows under which heading the help shows it."""
 
@@ -111,6 +117,8 @@ _PORT = Integer(0, 65535)
 _COUNT = Integer(min=0, max=2**31 - 1)
 _SECONDS = Integer(min=0, max=limits.LONGEST)
 _SOME_SECONDS = Integer(min=1, max=limits.LONGEST)
+_TIME = Seconds(min=0, max=limits.LONGEST)
+_BITS = Integer(9, 15)
 _SIZE = Integer(min=1, max=limits.MOST_BYTES)
 _NUMBER = Integer(min=1, max=limits.MOST)
 
@@ -158,6 +166,50 @@ _SHOWN: tuple[tuple[str, str, Any, str], ...] = (
     ("HTTP", "--forwarded-allow-ips", str, "Addresses and networks of trusted proxies, by commas; * is all."),
     ("HTTP", "--server-header/--no-server-header", bool, "Whether responses say `server: fasterapi`."),
     ("HTTP", "--date-header/--no-date-header", bool, "Whether responses carry the date."),
+    (
+        "WebSocket",
+        "--ws",
+        click.Choice(WEBSOCKET_CHOICES),
+        "Whether there are WebSockets: all but none is fasterapi's own.",
+    ),
+    ("WebSocket", "--ws-max-size", Integer(min=1, max=limits.MOST), "Bytes of a message, inflated (1009)."),
+    ("WebSocket", "--ws-max-queue", _SIZE, "Messages that may wait for the application."),
+    ("WebSocket", "--ws-ping-interval", _TIME, "Seconds between two pings; 0: none."),
+    ("WebSocket", "--ws-ping-timeout", _TIME, "Seconds in which a ping must be answered; 0: any."),
+    (
+        "WebSocket",
+        "--ws-close-timeout",
+        Seconds(min=0.1, max=limits.LONGEST),
+        "Seconds that a client has to answer a close.",
+    ),
+    (
+        "WebSocket",
+        "--ws-per-message-deflate",
+        click.BOOL,
+        "Whether messages are compressed for clients that offer permessage-deflate.",
+    ),
+    (
+        "WebSocket",
+        "--ws-server-no-context-takeover",
+        bool,
+        "Compress each message on its own: less memory, more bytes.",
+    ),
+    (
+        "WebSocket",
+        "--ws-client-no-context-takeover",
+        bool,
+        "Have clients compress each message on its own.",
+    ),
+    ("WebSocket", "--ws-server-max-window-bits", _BITS, "Base-2 logarithm of the window to compress with."),
+    ("WebSocket", "--ws-client-max-window-bits", _BITS, "The same of clients that let it be chosen."),
+    ("WebSocket", "--ws-deflate-level", Integer(1, 9), "zlib's level: 1 is fast, 9 is small."),
+    ("WebSocket", "--ws-deflate-memory-level", Integer(1, 9), "zlib's memory level."),
+    (
+        "WebSocket",
+        "--ws-deflate-threshold",
+        Integer(min=0, max=limits.MOST_BYTES),
+        "Bytes below which a message is sent as it is.",
+    ),
     ("Timeouts", "--timeout-keep-alive", _SECONDS, "Seconds after which an idle connection is closed."),
     (
         "Timeouts",
@@ -226,6 +278,12 @@ _SHOWN: tuple[tuple[str, str, Any, str], ...] = (
 # The same, of what may be given more than once.
 _SHOWN_REPEATED: tuple[tuple[str, str, Any, str], ...] = (
     ("HTTP", "--header", HeaderField(), "A header for every response."),
+    (
+        "WebSocket",
+        "--ws-allowed-origin",
+        str,
+        "A value of Origin that may open a WebSocket (else 403); none: the application decides.",
+    ),
 )
 
 # Option, type, whether it may be repeated. Known, so that a uvicorn command line gets a clear answer.
@@ -237,12 +295,6 @@ _HIDDEN: tuple[tuple[str, Any, bool], ...] = (
     ("--reload-delay", float, False),
     ("--http", str, False),
     ("--http2", bool, False),
-    ("--ws", str, False),
-    ("--ws-max-size", int, False),
-    ("--ws-max-queue", int, False),
-    ("--ws-ping-interval", float, False),
-    ("--ws-ping-timeout", float, False),
-    ("--ws-per-message-deflate", click.BOOL, False),
     ("--env-file", click.Path(exists=True), False),
     ("--timeout-worker-healthcheck", int, False),
     ("--ssl-keyfile", str, False),

@@ -208,6 +208,8 @@ class Server:
                 "headers": config.encoded_headers,
                 "trusted_proxies": config.trusted_proxies(),
                 "date_header": config.date_header,
+                "websocket_enabled": config.ws != "none",
+                "websocket": limits.websocket_settings(config),
             },
         )
         self.server_state.attach(native)

@@ -5,7 +5,7 @@
 //   - the connection, by on_cut(): the Exchange must not be used again;
 //   - the application's side, by detach();
 //   - both at once, by what completes the answer, a successful body(…, Last::kYes), or
-//     trailers(…, Last::kYes) where the head announced them: neither calls the other again.
+//     trailers(…, Last::kYes) where the head announced them, or accept(): neither calls the other again.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,9 @@
 #include "server/base/message.h"
 #include "server/base/output.h"
 #include "server/connection/forwarded.h"
+#include "server/connection/websocket.h"
 #include "server/net/stream.h"
+#include "server/websocket/handshake.h"
 
 namespace fasterapi::connection {
 
@@ -66,6 +68,13 @@ class Exchange {
   virtual base::Result<void> trailers(std::span<const base::Header> fields, base::Last last) = 0;
   // False when settings.write_high_water were queued and the peer did not take all, until on_writable().
   virtual bool writable() const = 0;
+
+  // The WebSocket that is asked for (RFC 6455 4.2.1): answered by accept(), or by any HTTP response, which
+  // refuses it. Null: none is. Views as in the request's head.
+  virtual const websocket::Handshake* handshake() const = 0;
+  // Opens it: from here on `sink` and what is returned are each other's link. A Failure is the application's
+  // fault, with nothing written. Only where handshake() is not null, and before start().
+  virtual base::Result<WebSocket*> accept(const Acceptance& acceptance, WebSocketSink& sink) = 0;
 
   virtual Origin& origin() = 0;
   // What a trusted proxy says of this request's client; null: nothing.

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "server/base/bytes.h"
+#include "server/connection/upgrade.h"
+#include "server/connection/websocket_connection.h"
 
 namespace fasterapi::connection {
 
@@ -11,6 +13,7 @@ Http1Connection::Http1Connection(Server& server, std::unique_ptr<net::Stream> st
     : server_(server),
       stream_(std::move(stream)),
       codec_(server.settings()),
+      pacing_(server.loop(), server.settings(), proceed_),
       deadline_(
           server.loop().wheel(), server.settings(),
           [](void* self) { static_cast<Http1Connection*>(self)->on_deadline(); }, this),
@@ -123,18 +126,37 @@ void Http1Connection::begin_request() {
   in_request_ = true;
   began_ = true;
   deadline_.restart();
-  waiting_ = false;
+  pacing_.restart();
   unread_ = 0;
   delivered_ = 0;
   discarded_ = 0;
+  handshake_.reset();
   continue_due_ = codec_.head().expects_continue;
   if (peer_trusted_) forwarded_ = server_.proxies().read(codec_.head().headers);
   begin_turn();
   ++requests_this_turn_;
   if (draining_ || retiring_) codec_.close_after_response();
   if (int status = server_.refusal(codec_.head())) return end_request(status);
+  if (!read_handshake()) return;
   server_.count_request();
   server_.handler().on_exchange(*this, codec_.head());
+}
+
+// False: answered, because of what is wrong with the WebSocket that is asked for.
+bool Http1Connection::read_handshake() {
+  auto handshake = read_upgrade(codec_.head(), server_.settings());
+  if (handshake) {
+    handshake_ = std::move(*handshake);
+    // Whoever did not get its WebSocket has no other use for the connection.
+    if (handshake_ != nullptr) codec_.close_after_response();
+    return true;
+  }
+  server_.log().warning("Invalid WebSocket handshake received: " + handshake.failure().reason);
+  // RFC 6455 4.4: which version it may be.
+  const base::Header version[] = {{"sec-websocket-version", "13"}, {"upgrade", "websocket"}};
+  const bool wrong_version = handshake.failure().status == 426;
+  end_request(handshake.failure().status, wrong_version ? version : std::span<const base::Header>());
+  return false;
 }
 
 void Http1Connection::deliver_body(std::string_view bytes) {
@@ -164,15 +186,16 @@ void Http1Connection::refuse(const base::Failure& failure) {
 
 // Ends the request in hand without the application: by an answer with which the connection ends, or
 // where another has begun by a cut.
-void Http1Connection::end_request(int status) {
+void Http1Connection::end_request(int status, std::span<const base::Header> more) {
   cut_exchange();
   aborted_ = codec_.head_sent();
   if (aborted_) return;
   const std::string_view phrase = base::reason_phrase(status);
   std::string length;
   base::append_decimal(length, phrase.size());
-  const base::Header headers[] = {
+  std::vector<base::Header> headers{
       {"content-type", "text/plain; charset=utf-8"}, {"content-length", length}, {"connection", "close"}};
+  headers.insert(headers.end(), more.begin(), more.end());
   aborted_ = !start({status, headers}) || !body(phrase, base::Last::kYes);
 }
 
@@ -211,7 +234,11 @@ void Http1Connection::body_taken(std::size_t count) {
 base::Result<void> Http1Connection::start(const base::ResponseHead& head) {
   base::Result<void> result = codec_.send_head(head, default_headers());
   if (!result) return result;
-  if (AccessLog* log = server_.access_log()) log->record(client(), codec_.head(), head.status);
+  if (handshake_ != nullptr) {
+    log_handshake(std::to_string(head.status));
+  } else if (AccessLog* log = server_.access_log()) {
+    log->record(client(), codec_.head(), head.status);
+  }
   changed();
   return result;
 }
@@ -250,32 +277,42 @@ void Http1Connection::go_on(std::size_t written) {
   if (codec_.response_complete()) {
     let_go();
   } else {
-    wait_if_full(written);
+    pacing_.wrote(written, codec_.output(), *stream_);
   }
   changed();
 }
 
-// The application goes on at once as long as the peer takes everything; but not for ever in one
-// turn, and not into a stream that has failed, of which it hears when it waits.
-void Http1Connection::wait_if_full(std::size_t written) {
-  const base::Settings& settings = server_.settings();
-  begin_turn();
-  written_this_turn_ += std::max(written, settings.min_counted_piece);
-  bool enough = written_this_turn_ >= settings.max_written_per_turn;
-  if (!enough && queued() < settings.write_high_water) return;
-  stream_->flush(codec_.output());
-  if (enough) server_.loop().at_next_turn(proceed_);
-  waiting_ = enough || stream_->broken() || stream_->queued() > 0;
+// The connection speaks WebSocket from here on: another object's business, which takes what is left.
+base::Result<WebSocket*> Http1Connection::accept(const Acceptance& acceptance, WebSocketSink& sink) {
+  auto deflate = write_upgrade(codec_, *handshake_, acceptance, default_headers(), server_.deflate_pool(),
+                               server_.settings().websocket);
+  if (!deflate) return deflate.failure();
+  auto socket = std::make_unique<WebSocketConnection>(server_, std::move(stream_), std::move(*deflate),
+                                                      std::move(codec_.output()), codec_.take_rest(), sink);
+  WebSocketConnection& opened = *socket;
+  sink_ = nullptr;
+  ended_ = true;
+  deadline_.stop();
+  server_.hand_over(*this, std::move(socket));
+  log_handshake("[accepted]");
+  opened.open();
+  return &opened;
+}
+
+void Http1Connection::log_handshake(std::string_view outcome) {
+  const net::Address& from = client();
+  std::string line = from.host;
+  if (from.family == net::Address::Family::kInet) line.append(":").append(std::to_string(from.port));
+  line.append(" - \"WebSocket ");
+  base::append_escaped(line, codec_.head().target);
+  server_.log().info(line.append("\" ").append(outcome));
 }
 
 void Http1Connection::begin_turn() {
   if (turn_ == server_.loop().turn()) return;
   turn_ = server_.loop().turn();
   requests_this_turn_ = 0;
-  written_this_turn_ = 0;
 }
-
-bool Http1Connection::writable() const { return !waiting_; }
 
 // --- Consequences --------------------------------------------------------------------------
 
@@ -292,10 +329,7 @@ void Http1Connection::settle() {
   stream_->flush(codec_.output());
   if (aborted_) return end();
   if (close_if_done()) return;
-  if (waiting_ && !proceed_.queued && queued() <= server_.settings().write_low_water) {
-    waiting_ = false;
-    if (sink_ != nullptr) sink_->on_writable();
-  }
+  if (pacing_.is_over(queued()) && sink_ != nullptr) sink_->on_writable();
   update_reading();
   update_deadline();
 }

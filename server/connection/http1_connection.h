@@ -12,24 +12,26 @@
 #include <string_view>
 
 #include "server/base/ledger.h"
+#include "server/connection/connection.h"
 #include "server/connection/exchange.h"
 #include "server/connection/phase_deadline.h"
 #include "server/connection/server.h"
+#include "server/connection/write_pacing.h"
 #include "server/http1/codec.h"
 #include "server/net/loop.h"
 #include "server/net/stream.h"
 
 namespace fasterapi::connection {
 
-class Http1Connection final : public net::StreamSink, public Exchange {
+class Http1Connection final : public Connection, public net::StreamSink, public Exchange {
  public:
   Http1Connection(Server& server, std::unique_ptr<net::Stream> stream);
-  ~Http1Connection();
+  ~Http1Connection() override;
 
-  void open();    // starts to read
-  void drain();   // ends after the answer in hand, or at once when idle
-  void retire();  // ends after its next answer, or when it has been idle for its time
-  void abort();   // cut now
+  void open() override;
+  void drain() override;   // ends after the answer in hand, or at once when idle
+  void retire() override;  // ends after its next answer, or when it has been idle for its time
+  void abort() override;
 
   void on_bytes(std::string_view bytes) override;
   void on_end() override;
@@ -44,24 +46,24 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   base::Result<void> body(std::string_view bytes, base::Last last) override;
   base::Result<void> body(base::Slice bytes, base::Last last) override;
   base::Result<void> trailers(std::span<const base::Header> fields, base::Last last) override;
-  bool writable() const override;
+  bool writable() const override { return !pacing_.waiting(); }
+  const websocket::Handshake* handshake() const override { return handshake_.get(); }
+  base::Result<WebSocket*> accept(const Acceptance& acceptance, WebSocketSink& sink) override;
   Origin& origin() override { return origin_; }
   const Forwarded* forwarded() const override { return forwarded_.get(); }
-
-  std::size_t index = 0;  // this connection's place in the server's list
 
  private:
   void handle(std::span<const http1::Event> events);
   void begin_request();
   void deliver_body(std::string_view bytes);
   void refuse(const base::Failure& failure);
-  void end_request(int status);
+  bool read_handshake();
+  void end_request(int status, std::span<const base::Header> more = {});
   void let_go();
   template <class Bytes>
   base::Result<void> write_body(Bytes bytes, base::Last last);
 
   void go_on(std::size_t written);
-  void wait_if_full(std::size_t written);
   void begin_turn();
   void meet_end();
   void changed();
@@ -69,6 +71,7 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   void advance();
   bool close_if_done();
   void linger();
+  void log_handshake(std::string_view outcome);
   void update_reading();
   void update_deadline();
   Phase phase();
@@ -84,16 +87,17 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   http1::Codec codec_;
   Origin origin_;
   std::unique_ptr<Forwarded> forwarded_;
+  std::unique_ptr<websocket::Handshake> handshake_;
   ExchangeSink* sink_ = nullptr;
   net::Deferred settle_;
   net::Deferred proceed_;  // the next pipelined request, in the next turn
+  WritePacing pacing_;
   PhaseDeadline deadline_;
   std::size_t unread_ = 0;     // body bytes delivered and not yet taken
   std::size_t delivered_ = 0;  // body bytes of this request
   std::size_t discarded_ = 0;  // bytes that nobody will read
   std::uint64_t turn_ = 0;
   unsigned requests_this_turn_ = 0;
-  std::size_t written_this_turn_ = 0;
   bool peer_trusted_ = false;  // as a proxy
   bool in_request_ = false;    // a head was handed on, and request and answer are not both complete
   bool began_ = false;         // there was a request on this connection
@@ -101,7 +105,6 @@ class Http1Connection final : public net::StreamSink, public Exchange {
   bool settling_ = false;      // a caller below settles: changed() need not ask for it
   bool draining_ = false;
   bool retiring_ = false;
-  bool waiting_ = false;  // the application waits for on_writable()
   bool peer_ended_ = false;
   bool refused_ = false;    // the peer's fault was answered; nothing more is parsed
   bool aborted_ = false;    // the answer cannot be finished: cut at the next settle()

@@ -22,6 +22,8 @@ base::Milliseconds PhaseDeadline::timeout() const {
       return settings_.write_timeout;
     case Phase::kKeepAlive:
       return settings_.keep_alive_timeout;
+    case Phase::kClose:
+      return settings_.websocket.close_timeout;
     default:
       return settings_.linger_timeout;
   }

@@ -13,7 +13,7 @@
 
 namespace fasterapi::connection {
 
-enum class Phase : unsigned char { kNone, kHead, kBody, kWrite, kKeepAlive, kLinger };
+enum class Phase : unsigned char { kNone, kHead, kBody, kWrite, kKeepAlive, kClose, kLinger };
 
 class PhaseDeadline {
  public:

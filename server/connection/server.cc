@@ -99,7 +99,13 @@ void Server::abort() {
   while (!connections_.empty()) connections_.back()->abort();
 }
 
-void Server::ended(Http1Connection& connection) {
+void Server::hand_over(Connection& from, std::unique_ptr<Connection> to) {
+  to->index = from.index;
+  ended_.push_back(std::exchange(connections_[from.index], std::move(to)));
+  loop_.at_end_of_turn(bury_);
+}
+
+void Server::ended(Connection& connection) {
   std::size_t index = connection.index;
   ended_.push_back(std::move(connections_[index]));
   if (index + 1 < connections_.size()) {

@@ -13,14 +13,14 @@
 #include "server/base/log.h"
 #include "server/base/settings.h"
 #include "server/connection/access_log.h"
+#include "server/connection/connection.h"
 #include "server/connection/forwarded.h"
 #include "server/connection/handler.h"
 #include "server/net/listener.h"
 #include "server/net/loop.h"
+#include "server/websocket/deflate.h"
 
 namespace fasterapi::connection {
-
-class Http1Connection;
 
 class Server {
  public:
@@ -54,7 +54,10 @@ class Server {
     if (head.content_length && *head.content_length > settings_.max_body) return 413;
     return settings_.max_concurrency != base::kUnlimited && too_many() ? 503 : 0;
   }
-  void ended(Http1Connection& connection);
+  websocket::DeflatePool& deflate_pool() { return deflate_pool_; }
+  void ended(Connection& connection);
+  // `from` has ended, and `to` goes on with its stream.
+  void hand_over(Connection& from, std::unique_ptr<Connection> to);
 
  private:
   void bury();
@@ -73,8 +76,9 @@ class Server {
   std::function<void()> on_change_;
   base::DateCache date_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
-  std::vector<std::unique_ptr<Http1Connection>> connections_;
-  std::vector<std::unique_ptr<Http1Connection>> ended_;
+  websocket::DeflatePool deflate_pool_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<std::unique_ptr<Connection>> ended_;
   net::Deferred bury_;
   std::uint64_t total_requests_ = 0;
   std::uint64_t waiting_reported_ms_ = 0;  // 0: never

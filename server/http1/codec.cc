@@ -61,6 +61,11 @@ base::Result<void> Codec::send_head(const base::ResponseHead& head, const Defaul
   return halves_->response.send_head(head, defaults);
 }
 
+base::Result<void> Codec::switch_protocols(std::string_view protocol, std::span<const base::Header> headers,
+                                           const DefaultHeaders& defaults) {
+  return halves_->response.switch_protocols(protocol, headers, defaults);
+}
+
 base::Result<void> Codec::send_body(base::Slice bytes, base::Last last) {
   return halves_->response.send_body(std::move(bytes), last);
 }

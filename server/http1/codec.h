@@ -67,6 +67,11 @@ class Codec {
   // content-length, no two framings; drops the application's transfer-encoding and
   // connection-specific fields, honours its "connection: close". Fails (500) writing nothing.
   base::Result<void> send_head(const base::ResponseHead& head, const DefaultHeaders& defaults);
+  // Instead of a final head: "101 Switching Protocols" (RFC 9110 15.2.2), with the connection's own
+  // "upgrade" and "connection" lines and whatever else is in `headers`, which are checked as send_head()
+  // does. The connection speaks `protocol` from here on: take_rest() and output() have what is left.
+  base::Result<void> switch_protocols(std::string_view protocol, std::span<const base::Header> headers,
+                                      const DefaultHeaders& defaults);
   // Body bytes; framing as send_head decided. For HEAD, 204 and 304 the bytes are dropped.
   // Fails, writing nothing, when more than the announced content-length would be written, and
   // on Last::kYes when less was. Slices of at least settings.zero_copy_threshold are kept.

@@ -111,6 +111,9 @@ void put_status_line(Writer& out, int status) {
   }
 }
 
+// RFC 9110 8.6: no content-length in a 1xx or 204.
+bool has_no_length(int status) { return status < 200 || status == 204; }
+
 Failure bad_header(std::string_view what, std::string_view name) {
   std::string reason(what);
   reason.append(" \"");
@@ -136,7 +139,8 @@ struct ResponseEncoder::Plan {
   bool close = false;
   bool has_date = false;
   bool has_server = false;
-  bool upgrade = false;  // the client is told to what (RFC 9110 15.5.22)
+  bool upgrade = false;       // the client is told to what (RFC 9110 15.5.22)
+  std::string_view protocol;  // that the connection changes to
   std::optional<std::uint64_t> length;
 };
 
@@ -160,6 +164,9 @@ void ResponseEncoder::send_continue() {
 
 Result<void> ResponseEncoder::send_head(const base::ResponseHead& head, const DefaultHeaders& defaults) {
   if (state_ != State::kAwaitsHead) return Failure{500, "no response head is due"};
+  if (head.status < 200 || head.status > 999) {
+    return Failure{500, "status " + std::to_string(head.status) + " is not that of a final response"};
+  }
   Result<Plan> result = plan(head);
   if (!result) return result.failure();
   framing_ = result->framing;
@@ -171,11 +178,21 @@ Result<void> ResponseEncoder::send_head(const base::ResponseHead& head, const De
   return {};
 }
 
+Result<void> ResponseEncoder::switch_protocols(std::string_view protocol,
+                                               std::span<const base::Header> headers,
+                                               const DefaultHeaders& defaults) {
+  if (state_ != State::kAwaitsHead) return Failure{500, "no response head is due"};
+  const base::ResponseHead head{101, headers};
+  Result<Plan> result = plan(head);
+  if (!result) return result.failure();
+  result->protocol = protocol;
+  write_head(head, defaults, *result);
+  state_ = State::kDone;
+  return {};
+}
+
 // Reads and checks the whole head before a byte of it is written.
 Result<ResponseEncoder::Plan> ResponseEncoder::plan(const base::ResponseHead& head) const {
-  if (head.status < 200 || head.status > 999) {
-    return Failure{500, "status " + std::to_string(head.status) + " is not that of a final response"};
-  }
   Plan plan;
   plan.close = close_;
   for (const auto& [name, value] : head.headers) {
@@ -210,10 +227,9 @@ Result<ResponseEncoder::Plan> ResponseEncoder::plan(const base::ResponseHead& he
         break;
     }
   }
-  // RFC 9110 8.6: no content-length in a 204.
-  if (head.status == 204) plan.all_plain = false;
+  if (has_no_length(head.status)) plan.all_plain = false;
   // RFC 9112 6.3: these end with the head, whatever it says.
-  if (head_request_ || head.status == 204 || head.status == 304) {
+  if (head_request_ || has_no_length(head.status) || head.status == 304) {
     plan.framing = Framing::kNone;
   } else if (plan.length) {
     plan.framing = Framing::kLength;
@@ -229,7 +245,7 @@ Result<ResponseEncoder::Plan> ResponseEncoder::plan(const base::ResponseHead& he
 
 void ResponseEncoder::write_head(const base::ResponseHead& head, const DefaultHeaders& defaults,
                                  const Plan& plan) {
-  Writer out(output_.tail(), room_for(defaults) + plan.size);
+  Writer out(output_.tail(), room_for(defaults) + plan.size + plan.protocol.size());
   put_status_line(out, head.status);
   if (!plan.has_date && !defaults.date.empty()) out.line("date", defaults.date);
   if (!plan.has_server && !defaults.server.empty()) out.line("server", defaults.server);
@@ -239,13 +255,16 @@ void ResponseEncoder::write_head(const base::ResponseHead& head, const DefaultHe
       Meaning meaning = meaning_of(name);
       if (meaning == Meaning::kDropped || meaning == Meaning::kConnection) continue;
       if (meaning == Meaning::kUpgrade && !plan.upgrade) continue;
-      if (meaning == Meaning::kContentLength && head.status == 204) continue;
+      if (meaning == Meaning::kContentLength && has_no_length(head.status)) continue;
     }
     out.line(name, value);
   }
   if (plan.framing == Framing::kChunked) out.put("transfer-encoding: chunked\r\n");
   // RFC 9110 7.8: with upgrade, connection names it.
-  if (plan.upgrade) {
+  if (!plan.protocol.empty()) {
+    out.line("upgrade", plan.protocol);
+    out.put("connection: upgrade\r\n");
+  } else if (plan.upgrade) {
     out.put(plan.close ? "connection: upgrade, close\r\n" : "connection: upgrade\r\n");
   } else if (plan.close) {
     out.put("connection: close\r\n");

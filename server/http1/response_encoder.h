@@ -27,6 +27,8 @@ class ResponseEncoder {
 
   void send_continue();
   base::Result<void> send_head(const base::ResponseHead& head, const DefaultHeaders& defaults);
+  base::Result<void> switch_protocols(std::string_view protocol, std::span<const base::Header> headers,
+                                      const DefaultHeaders& defaults);
   base::Result<void> send_body(base::Slice bytes, base::Last last);
   base::Result<void> send_body(std::string_view bytes, base::Last last);
   base::Result<void> send_trailers(std::span<const base::Header> fields, base::Last last);

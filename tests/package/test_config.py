@@ -87,6 +87,10 @@ def test_its_default_is_accepted(name: str) -> None:
     ("options", "message"),
     [
         ({"lifespan": "maybe"}, "lifespan must be one of auto, on, off"),
+        ({"ws": "magic"}, "ws must be one of auto, none, websockets"),
+        ({"ws_max_size": 0}, "ws_max_size must lie between 1"),
+        ({"ws_server_max_window_bits": 8}, "ws_server_max_window_bits must lie between 9 and 15"),
+        ({"ws_ping_interval": -1}, "ws_ping_interval must not be negative"),
         ({"interface": "asgi4"}, "interface must be one of"),
         ({"log_level": "loud"}, "log_level must be one of critical, error"),
         ({"port": 65536}, "port must lie between 0 and 65535"),

@@ -22,7 +22,7 @@ OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
     ("--loop", "text", "auto", "loop"),
     ("--http", "text", "auto", "http"),
     ("--http2", "flag", False, "http2"),
-    ("--ws", "text", "auto", "ws"),
+    ("--ws", "auto|none|websockets|websockets-sansio|wsproto", "auto", "ws"),
     ("--ws-max-size", "integer", 16777216, "ws_max_size"),
     ("--ws-max-queue", "integer", 32, "ws_max_queue"),
     ("--ws-ping-interval", "float", 20.0, "ws_ping_interval"),
@@ -83,6 +83,15 @@ OWN_OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
     ("--timeout-request-head", "integer", 10, "timeout_request_head"),
     ("--timeout-request-body", "integer", 30, "timeout_request_body"),
     ("--timeout-write", "integer", 60, "timeout_write"),
+    ("--ws-close-timeout", "float", 5.0, "ws_close_timeout"),
+    ("--ws-server-no-context-takeover", "flag", False, "ws_server_no_context_takeover"),
+    ("--ws-client-no-context-takeover", "flag", False, "ws_client_no_context_takeover"),
+    ("--ws-server-max-window-bits", "integer", 12, "ws_server_max_window_bits"),
+    ("--ws-client-max-window-bits", "integer", 12, "ws_client_max_window_bits"),
+    ("--ws-deflate-level", "integer", 6, "ws_deflate_level"),
+    ("--ws-deflate-memory-level", "integer", 5, "ws_deflate_memory_level"),
+    ("--ws-deflate-threshold", "integer", 64, "ws_deflate_threshold"),
+    ("--ws-allowed-origin", "text*", (), "ws_allowed_origins"),
 )
 
 # Differences by intention: option to default.

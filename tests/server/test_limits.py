@@ -12,7 +12,7 @@ from support.checks import still_serves
 from support.wire import LAST_CHUNK, Truncated, chunk, request_bytes
 
 from fasterapi import Config
-from fasterapi.limits import LIMITS
+from fasterapi.limits import LIMITS, WEBSOCKET_LIMITS
 
 SETTINGS = Path(__file__).parents[2] / "server" / "base" / "settings.h"
 SMALL = (
@@ -35,8 +35,8 @@ def hurried(shared):
 
 def test_defaults_are_those_of_the_native_settings():
     text = SETTINGS.read_text()
-    for limit in LIMITS:
-        kind = r"std::size_t" if limit.whole else "Milliseconds"
+    for limit in (*LIMITS, *WEBSOCKET_LIMITS):
+        kind = "(?:std::size_t|int)" if limit.whole else "Milliseconds"
         match = re.search(rf"{kind} {limit.setting}(?: = |\{{)([^;}}]+)", text)
         assert match is not None, limit.setting
         default = getattr(Config, limit.name)

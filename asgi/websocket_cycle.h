@@ -1,0 +1,111 @@
+// One WebSocket as the application sees it: receive() and send() (ASGI WebSocket 2.5) on one side, first
+// the Exchange of the handshake and then the connection's WebSocket on the other. A Python object: the
+// application may keep it for ever, so it holds a link that either side cuts, and asks before every use.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "asgi/cycle.h"
+#include "asgi/websocket_messages.h"
+#include "server/connection/exchange.h"
+#include "server/connection/websocket.h"
+
+namespace fasterapi::asgi {
+
+struct ReceivedMessage {
+  Ref data;              // str or bytes
+  std::size_t size = 0;  // of its payload, bytes
+};
+
+// Messages that the application has not received. Holds no memory while empty.
+class ReceivedMessages {
+ public:
+  void push(ReceivedMessage message) { messages_.push_back(std::move(message)); }
+  ReceivedMessage pop() {
+    ReceivedMessage message = std::move(messages_[first_++]);
+    if (first_ == messages_.size()) clear();
+    return message;
+  }
+  bool empty() const { return messages_.empty(); }
+  void clear() {
+    messages_ = {};
+    first_ = 0;
+  }
+
+ private:
+  std::vector<ReceivedMessage> messages_;
+  std::size_t first_ = 0;
+};
+
+class WebSocketCycle final : public connection::ExchangeSink, public connection::WebSocketSink, public Cycle {
+ public:
+  WebSocketCycle(Module& module, Application& application, connection::Exchange& exchange, PyObject* self);
+  ~WebSocketCycle();
+
+  PyObject* receive();                // an awaitable; null with an error set
+  PyObject* send(PyObject* message);  // an awaitable; null with an error set
+
+  void on_body(std::string_view) override {}  // the request of a WebSocket has none
+  void on_body_end() override {}
+  void on_disconnect() override;
+  void on_cut() override;
+
+  void on_message(websocket::MessageKind kind, std::string_view payload) override;
+  void on_pong(std::string_view payload) override;
+  void on_writable() override;  // of either link
+  void on_closed(std::uint16_t code, std::string_view reason) override;
+
+  bool poll(Ref& value) override;  // the next event for receive()
+
+  void on_run_end(PyObject* error) override;
+  // The run could not even be started: the error that is set is reported and answered with 500.
+  void on_start_failure();
+
+ private:
+  enum class State : std::uint8_t { kConnecting, kOpen, kDenying, kClosed };
+
+  bool poll_writable(Ref& value) override;
+  Ref connect_event();
+  Ref receive_event(const ReceivedMessage& message);
+  Ref disconnect_event();
+  bool dispatch(const SocketMessage& message);
+  bool unexpected(const SocketMessage& message);
+  bool accept(const SocketMessage& message);
+  bool send_data(const SocketMessage& message);
+  bool close(const SocketMessage& message);
+  bool start_denial(const SocketMessage& message);
+  bool deny(const SocketMessage& message);
+  bool succeed(const base::Result<void>& result);
+  void closed(std::uint16_t code, std::string_view reason);
+  void leave(std::uint16_t code);
+  // The peer is gone, or the application itself has closed: nothing can be sent.
+  bool refuse_closed();
+
+  connection::Exchange* exchange_;           // null once either side has finished
+  connection::WebSocket* socket_ = nullptr;  // as that, from the accept on
+  ReceivedMessages received_;
+  std::string reason_;
+  std::uint16_t code_ = 0;  // with which the WebSocket was closed
+  State state_ = State::kConnecting;
+  bool connect_told_ = false;  // receive() has given websocket.connect
+  bool told_ = false;          // receive() has given websocket.disconnect
+  bool lost_ = false;          // closed by the peer or the server, not by the application
+};
+
+// The Python object of a new cycle, attached to the exchange, and the callables that the application is
+// given.
+struct WebSocketObjects {
+  Ref cycle;
+  Ref receive;
+  Ref send;
+  WebSocketCycle* native = nullptr;
+};
+
+// Without objects, and with an error set, when they cannot be made.
+WebSocketObjects new_websocket(Module& module, Application& application, connection::Exchange& exchange);
+
+}  // namespace fasterapi::asgi
