@@ -64,6 +64,7 @@ void Scheduler::close() {
   release_all(foreign_);
   for (Handle* handle : timers_) handle->scheduler = nullptr;
   release_all(timers_);
+  loop_keywords_.reset();
   first_task_.close();
   // One by one: what a hook lets go of may take its own hook back.
   while (!close_hooks_.empty()) {
@@ -75,6 +76,14 @@ void Scheduler::close() {
   watchers.clear();
   wake_.reset();
   loop_.reset();
+}
+
+PyObject* Scheduler::loop_keywords() {
+  if (loop_keywords_) return loop_keywords_.get();
+  Ref made = Ref::steal(PyDict_New());
+  if (!made || PyDict_SetItem(made.get(), module_.names.loop, self_) != 0) return nullptr;
+  loop_keywords_ = std::move(made);
+  return loop_keywords_.get();
 }
 
 double Scheduler::time() {
@@ -437,6 +446,7 @@ int Scheduler::traverse(visitproc visit, void* arg) {
     Py_VISIT(watcher.file.get());
   }
   Py_VISIT(task_factory_.get());
+  Py_VISIT(loop_keywords_.get());
   return 0;
 }
 

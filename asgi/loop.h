@@ -62,6 +62,8 @@ class Scheduler {
   bool debug() const { return debug_; }
   PyObject* task_factory() const { return task_factory_ ? task_factory_.get() : Py_None; }
   void set_task_factory(PyObject* factory) { task_factory_ = Ref::share(factory); }
+  // {"loop": self}, what futures are made with. Borrowed; null with an error set.
+  PyObject* loop_keywords();
   net::Loop& loop() { return *loop_; }
   PyObject* self() const { return self_; }
   Module& module() { return module_; }
@@ -143,6 +145,7 @@ class Scheduler {
   std::vector<CloseHook> close_hooks_;
   Ref error_;
   Ref task_factory_;
+  Ref loop_keywords_;
   bool running_ = false;
   bool stopping_ = false;  // after this turn
   bool closed_ = false;

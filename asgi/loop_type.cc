@@ -1,6 +1,7 @@
 // The Python face of the scheduler: the methods that fasterapi.loop.EventLoop inherits.
 
 #include <climits>
+#include <cstring>
 #include <new>
 #include <vector>
 
@@ -18,6 +19,14 @@ struct SchedulerObject {
 Scheduler& self_of(PyObject* object) { return *reinterpret_cast<SchedulerObject*>(object)->scheduler; }
 
 PyObject* as_object(Handle* handle) { return reinterpret_cast<PyObject*>(handle); }
+
+// As == of two strings, of which the second is ASCII: asyncio's C code passes names that are not interned.
+bool same_name(PyObject* name, PyObject* known) {
+  if (name == known) return true;
+  const Py_ssize_t length = PyUnicode_GET_LENGTH(known);
+  return PyUnicode_GET_LENGTH(name) == length && PyUnicode_IS_ASCII(name) &&
+         std::memcmp(PyUnicode_DATA(name), PyUnicode_DATA(known), static_cast<std::size_t>(length)) == 0;
+}
 
 // ([number,] callback, *args, context=None), as call_soon and its kin take them, by place or name.
 struct Call {
@@ -57,7 +66,7 @@ struct Call {
     const std::pair<PyObject*, PyObject**> known[] = {
         {module.names.context, &context}, {module.names.callback, &callback}, {number_name, &number}};
     for (const auto& [expected, slot] : known) {
-      if (expected == nullptr || PyUnicode_Compare(name, expected) != 0) continue;
+      if (expected == nullptr || !same_name(name, expected)) continue;
       if (*slot != nullptr) return fail("got multiple values for the argument", name);
       *slot = value;
       return true;
@@ -116,8 +125,10 @@ PyObject* call_later(PyObject* object, PyObject* const* given, Py_ssize_t count,
 
 // futures.Future(loop=self).
 PyObject* create_future(PyObject* object, PyObject*) {
-  Module& module = self_of(object).module();
-  return PyObject_Vectorcall(module.future_type.get(), &object, 0, module.loop_keyword.get());
+  Scheduler& self = self_of(object);
+  PyObject* keywords = self.loop_keywords();
+  Ref none = keywords == nullptr ? Ref() : Ref::steal(PyTuple_New(0));
+  return none ? construct(self.module().future_type.get(), none.get(), keywords).release() : nullptr;
 }
 
 // tasks.Task(coro, loop=self[, name=name]), which is most calls; others are the stdlib's.

@@ -110,4 +110,12 @@ inline Ref call_method(PyObject* object, PyObject* name, PyObject* argument) {
   return Ref::steal(PyObject_CallMethodOneArg(object, name, argument));
 }
 
+// type(*arguments, **keywords), without a dictionary of keywords made anew for each. Null with an error set.
+inline Ref construct(PyObject* type, PyObject* arguments, PyObject* keywords) {
+  auto* made_of = reinterpret_cast<PyTypeObject*>(type);
+  Ref made = Ref::steal(made_of->tp_new(made_of, arguments, nullptr));
+  if (!made || made_of->tp_init(made.get(), arguments, keywords) != 0) return Ref();
+  return made;
+}
+
 }  // namespace fasterapi::asgi

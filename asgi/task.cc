@@ -282,14 +282,6 @@ Ref make_task_by_factory(Module& module, PyObject* loop, PyObject* run, PyObject
   return task;
 }
 
-// asyncio.Task(run, loop=..., ...) without a dictionary of keywords made anew for each.
-Ref construct_task(Module& module, PyObject* arguments, PyObject* keywords) {
-  auto* type = reinterpret_cast<PyTypeObject*>(module.task_type.get());
-  Ref task = Ref::steal(type->tp_new(type, arguments, nullptr));
-  if (!task || type->tp_init(task.get(), arguments, keywords) != 0) return Ref();
-  return task;
-}
-
 Ref make_task(Module& module, const StartOptions& options, PyObject* arguments) {
 #if PY_VERSION_HEX >= 0x030C0000
   Ref context = Ref::steal(PyContext_Copy(options.context));
@@ -298,11 +290,11 @@ Ref make_task(Module& module, const StartOptions& options, PyObject* arguments) 
       PyDict_SetItem(options.keywords, names.eager_start, options.eager ? Py_True : Py_False) != 0) {
     return Ref();
   }
-  return construct_task(module, arguments, options.keywords);
+  return construct(module.task_type.get(), arguments, options.keywords);
 #else
   // The constructor copies the context that is current.
   if (PyContext_Enter(options.context) != 0) return Ref();
-  Ref task = construct_task(module, arguments, options.keywords);
+  Ref task = construct(module.task_type.get(), arguments, options.keywords);
   ErrorKept kept;
   PyContext_Exit(options.context);
   return task;

@@ -49,6 +49,9 @@ class EventLoop(Scheduler, asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__(_NoSelector())
+        # asyncio's tasks and futures look this up at each wake-up: an attribute of the loop's own spares
+        # them a new bound method.
+        self.call_soon = self.call_soon  # type: ignore[method-assign]
 
     def run_forever(self) -> None:
         """Runs until ``stop()``. In the main thread signals wake the loop."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import sys
+import weakref
 
 import pytest
+
+from fasterapi.loop import EventLoop
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
 
@@ -73,6 +77,31 @@ def test_create_future_makes_asyncios(loop):
     future = loop.create_future()
     assert type(future) is asyncio.Future
     assert future.get_loop() is loop
+
+
+def test_a_loop_that_made_futures_is_collected(new_loop):
+    loop = new_loop()
+    future = loop.create_future()
+    loop.close()
+    assert loop.create_future().get_loop() is loop
+    gone = weakref.ref(loop)
+    del loop, future
+    gc.collect()
+    assert gone() is None
+
+
+def test_tasks_wake_up_by_the_call_soon_of_a_subclass(new_loop):
+    calls = []
+
+    class Loop(new_loop if isinstance(new_loop, type) else EventLoop):
+        def call_soon(self, callback, *arguments, context=None):
+            calls.append(callback)
+            return super().call_soon(callback, *arguments, context=context)
+
+    loop = Loop()
+    loop.run_until_complete(asyncio.sleep(0.001))
+    loop.close()
+    assert len(calls) >= 3  # the task's first step, its wake-up, and the end of run_until_complete()
 
 
 def test_done_callbacks_run_in_order_and_not_at_once(run):
