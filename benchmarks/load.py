@@ -1,12 +1,12 @@
-"""One cell of the table: a fresh server under wrk, and what each request cost it."""
+"""One cell of the table: a server under wrk, and what each request cost it."""
 
 import json
 import subprocess
 import time
 from typing import Any
 
-from benchmarks.peers import HERE, LIMIT, Server
-from benchmarks.process import HOST, Failed, Running, Where, cpu_time, resident_bytes, running
+from benchmarks.peers import HERE
+from benchmarks.process import HOST, Running, Where, cpu_time, resident_bytes
 from benchmarks.rows import Row
 
 Sample = dict[str, float]
@@ -56,29 +56,21 @@ def check_answer(server: Running, row: Row) -> None:
         raise server.fail(f"wrong answer: status {status}, {len(body)} bytes, {body[:80]!r}")
 
 
-def measure(server: Server, row: Row, seconds: int, warm_up: int, where: Where) -> Sample:
-    """Start the server, check it, warm it up, load it; the cost of a request, in one sample."""
-    if server.name == LIMIT and not row.limit:
-        raise Failed("limit: has one constant answer, which is not this row's")
-    with running(server, row.app, where) as served:
-        served.wait_until_ready()
-        check_answer(served, row)
-        if warm_up:
-            _wrk(served, row, warm_up, where)
-            time.sleep(SETTLE)
-        before = cpu_time(served.pid)
-        summary = _wrk(served, row, seconds, where)
-        time.sleep(SETTLE)
-        used = cpu_time(served.pid) - before
-        requests = summary["requests"]
-        sample = {
-            "requests": requests,
-            "user_us": used.user / requests * 1e6,
-            "system_us": used.system / requests * 1e6,
-            "total_us": (used.user + used.system) / requests * 1e6,
-            "per_s": requests / (summary["duration_us"] / 1e6),
-            "rss_mb": resident_bytes(served.pid) / 1e6,
-        }
-        if row.pipelined == 1:
-            sample |= {"p50_ms": summary["p50_us"] / 1e3, "p99_ms": summary["p99_us"] / 1e3}
-        return sample
+def measure(served: Running, row: Row, seconds: int, where: Where) -> Sample:
+    """Load a running server for so many seconds; the cost of a request, in one sample."""
+    before = cpu_time(served.pid)
+    summary = _wrk(served, row, seconds, where)
+    time.sleep(SETTLE)
+    used = cpu_time(served.pid) - before
+    requests = summary["requests"]
+    sample = {
+        "requests": requests,
+        "user_us": used.user / requests * 1e6,
+        "system_us": used.system / requests * 1e6,
+        "total_us": (used.user + used.system) / requests * 1e6,
+        "per_s": requests / (summary["duration_us"] / 1e6),
+        "rss_mb": resident_bytes(served.pid) / 1e6,
+    }
+    if row.pipelined == 1:
+        sample |= {"p50_ms": summary["p50_us"] / 1e3, "p99_ms": summary["p99_us"] / 1e3}
+    return sample

@@ -7,10 +7,12 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.peers import HERE, SERVERS, SUBJECT, Server, read_versions, why_missing
 from benchmarks.process import Where
+
+T = TypeVar("T")
 
 
 def progress(text: str) -> None:
@@ -39,7 +41,7 @@ def parser(description: str, repeats: int) -> argparse.ArgumentParser:
         metavar="NAME",
         help="the server whose ratios to the others are shown",
     )
-    made.add_argument("--repeats", type=int, default=repeats, help="runs of each cell; the median counts")
+    made.add_argument("--repeats", type=int, default=repeats, help="starts of each server; medians count")
     made.add_argument("--python", default=sys.executable, help="interpreter that has the servers installed")
     made.add_argument(
         "--limit",
@@ -124,7 +126,7 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def rotated(servers: list[Server], by: int) -> list[Server]:
+def rotated(servers: list[T], by: int) -> list[T]:
     """The servers, begun at another one each time, so that none always follows the same neighbour's heat."""
-    start = by % len(servers)
+    start = by % max(len(servers), 1)
     return servers[start:] + servers[:start]

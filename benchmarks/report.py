@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, quantiles
 
 from benchmarks.load import Sample
-from benchmarks.rows import BARS, BEST, NOT_PEERS, ROWS
+from benchmarks.rows import BARS, BEST, NOT_PEERS, ROWS, Bar
 
-# samples[row][server] has one sample for each repeat, in the order of the repeats.
+# samples[row][server] has one sample for each round, in the order of the rounds.
 Samples = dict[str, dict[str, list[Sample]]]
 
 MEASURES = {
@@ -29,6 +29,7 @@ class Verdict:
     metric: str
     peer: str
     ratio: float
+    quartiles: tuple[float, float]
     at_most: float
 
     @property
@@ -38,16 +39,34 @@ class Verdict:
 
 
 def figure(samples: list[Sample], metric: str) -> float:
-    """The median of the repeats."""
+    """The median of the rounds."""
     return median(sample[metric] for sample in samples)
 
 
-def ratio(ours: list[Sample], theirs: list[Sample], metric: str) -> float:
-    """The median of the repeats' ratios: each pair ran close in time, so that a slow spell hits both."""
-    return median(
+def ratios(ours: list[Sample], theirs: list[Sample], metric: str) -> list[float]:
+    """Each round's ratio: the two ran close in time, so that a slow spell hits both."""
+    return [
         mine[metric] / other[metric] if other[metric] else float("inf")
         for mine, other in zip(ours, theirs, strict=True)
-    )
+    ]
+
+
+def ratio(ours: list[Sample], theirs: list[Sample], metric: str) -> float:
+    """The median of the rounds' ratios."""
+    return median(ratios(ours, theirs, metric))
+
+
+def quartiles(values: list[float]) -> tuple[float, float]:
+    """Between which the middle half lies."""
+    if len(values) < 2:
+        return values[0], values[0]
+    low, _, high = quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
+def judge(bar: Bar, peer: str, measured: list[float]) -> Verdict:
+    """The bar against the rounds' ratios."""
+    return Verdict(bar.row, bar.metric, peer, median(measured), quartiles(measured), bar.at_most)
 
 
 def verdicts(samples: Samples, subject: str) -> list[Verdict]:
@@ -58,16 +77,14 @@ def verdicts(samples: Samples, subject: str) -> list[Verdict]:
         peer = bar.peer
         if isinstance(peer, float):
             if subject in servers:
-                measured = figure(servers[subject], bar.metric) / peer
-                found.append(Verdict(bar.row, bar.metric, f"{peer:g}", measured, bar.at_most))
+                found.append(judge(bar, f"{peer:g}", [one[bar.metric] / peer for one in servers[subject]]))
             continue
         if peer == BEST:
             rivals = [name for name in servers if name not in (*NOT_PEERS, subject)]
             peer = min(rivals, key=lambda name: figure(servers[name], bar.metric), default="")
         if subject not in servers or peer not in servers or peer == subject:
             continue
-        measured = ratio(servers[subject], servers[peer], bar.metric)
-        found.append(Verdict(bar.row, bar.metric, peer, measured, bar.at_most))
+        found.append(judge(bar, peer, ratios(servers[subject], servers[peer], bar.metric)))
     return found
 
 
@@ -126,7 +143,7 @@ def verdict_table(found: list[Verdict], subject: str) -> str:
             ROWS[one.row].title,
             MEASURES[one.metric],
             one.peer,
-            f"{one.ratio:.2f}",
+            f"{one.ratio:.2f} ({one.quartiles[0]:.2f} to {one.quartiles[1]:.2f})",
             f"≤ {one.at_most:g}",
             "reached" if one.met else "**missed**",
         ]

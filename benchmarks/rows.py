@@ -131,6 +131,14 @@ BARS = (
     Bar("hello", "user_us", "granian", 0.3),
     Bar("hello", "user_us", "uvicorn", 0.25),
     Bar("hello-1", "total_us", "peregrine", 0.7),
+    Bar("hello-500", "user_us", BEST, 0.6),
+    Bar("pipeline", "user_us", BEST, 0.5),
+    Bar("starlette", "user_us", BEST, 0.85),
+    Bar("fastapi", "user_us", BEST, 0.95),
+    Bar("echo", "user_us", BEST, 0.7),
+    Bar("stream", "user_us", BEST, 0.7),
+    Bar("big", "user_us", BEST, 0.35),
+    Bar("sleep", "user_us", BEST, 0.7),
     *(
         Bar(row.name, "p99_ms", BEST, 1.0)
         for row in ROWS.values()

@@ -6,14 +6,16 @@ See README.md for what is measured and what is not.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import load, options, report, websocket_load
 from benchmarks.load import Sample, wrk_version
 from benchmarks.peers import LIMIT, Server
-from benchmarks.process import Failed, Where, allow_files
+from benchmarks.process import Failed, Running, Where, allow_files, running
 from benchmarks.rows import ROWS, Row, WebSocketRow
 
 Failures = dict[str, dict[str, str]]
@@ -21,7 +23,7 @@ Failures = dict[str, dict[str, str]]
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = options.parser("CPU time per request or message: fasterapi, its peers and the limit.", repeats=5)
+    parser = options.parser("CPU time per request or message: fasterapi, its peers and the limit.", repeats=3)
     parser.add_argument(
         "--rows",
         nargs="+",
@@ -31,8 +33,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help=f"which rows, of {', '.join(ROWS)}",
     )
     parser.add_argument("--connections", type=int, help="instead of each row's own number")
-    parser.add_argument("--duration", type=int, default=3, help="seconds of load for each cell")
-    parser.add_argument("--warm-up", type=int, default=1, help="seconds of load before it, not counted")
+    parser.add_argument("--rounds", type=int, default=5, help="loads of each server in one repeat")
+    parser.add_argument("--duration", type=int, default=2, help="seconds of each load")
+    parser.add_argument(
+        "--warm-up", type=int, default=1, help="seconds of load before the first, not counted"
+    )
     parser.add_argument("--markdown", type=Path, help="write the report here instead of to stdout")
     return parser.parse_args(arguments)
 
@@ -44,29 +49,64 @@ def can(server: Server, row: Row | WebSocketRow) -> bool:
     return not (isinstance(row, WebSocketRow) and row.kind == "deflate" and server.deflate is None)
 
 
+def measure(served: Running, row: Row | WebSocketRow, seconds: int, where: Where) -> Sample:
+    """One load of a running server."""
+    if isinstance(row, WebSocketRow):
+        return websocket_load.measure(served, row, seconds, where)
+    return load.measure(served, row, seconds, where)
+
+
+@contextlib.contextmanager
+def warmed_up(server: Server, row: Row | WebSocketRow, seconds: int, where: Where) -> Iterator[Running]:
+    """A fresh process of the server, checked and loaded for so many seconds; stopped on leaving."""
+    deflates = isinstance(row, WebSocketRow) and row.kind == "deflate"
+    with running(server, row.app, where, (server.deflate or ()) if deflates else ()) as served:
+        served.wait_until_ready()
+        if isinstance(row, Row):
+            load.check_answer(served, row)
+        if seconds:
+            measure(served, row, seconds, where)
+        yield served
+
+
+def one_repeat(
+    row: Row | WebSocketRow, servers: list[Server], number: int, chosen: argparse.Namespace, where: Where
+) -> Iterator[tuple[Server, Sample | Failed]]:
+    """Starts every server, then loads one after the other, round by round. A failure is a server's last word."""
+    with contextlib.ExitStack() as held:
+        alive: list[tuple[Server, Running]] = []
+        for server in options.rotated(servers, number):
+            try:
+                alive.append((server, held.enter_context(warmed_up(server, row, chosen.warm_up, where))))
+            except Failed as failure:
+                yield server, failure
+        for round_ in range(chosen.rounds):
+            for server, served in options.rotated(alive, round_):
+                try:
+                    got: Sample | Failed = measure(served, row, chosen.duration, where)
+                except Failed as failure:
+                    got = failure
+                    alive.remove((server, served))
+                yield server, got
+
+
 def measure_row(
     row: Row | WebSocketRow, servers: list[Server], chosen: argparse.Namespace, where: Where
 ) -> tuple[dict[str, list[Sample]], dict[str, str]]:
-    """All repeats of one row, servers interleaved. One that fails leaves the row, with its reason."""
+    """All repeats of one row. A server that fails leaves the row, with its reason."""
     samples: dict[str, list[Sample]] = {server.name: [] for server in servers}
     failed: dict[str, str] = {}
     for repeat in range(chosen.repeats):
-        for server in options.rotated(servers, repeat):
-            if server.name in failed:
+        left = [server for server in servers if server.name not in failed]
+        for server, got in one_repeat(row, left, repeat, chosen, where):
+            if isinstance(got, Failed):
+                failed[server.name] = got.reason
+                options.progress(f"FAILED {row.name}: {got}")
                 continue
-            try:
-                if isinstance(row, WebSocketRow):
-                    sample = websocket_load.measure(server, row, chosen.duration, chosen.warm_up, where)
-                else:
-                    sample = load.measure(server, row, chosen.duration, chosen.warm_up, where)
-            except Failed as failure:
-                failed[server.name] = failure.reason
-                options.progress(f"FAILED {row.name}: {failure}")
-                continue
-            samples[server.name].append(sample)
+            samples[server.name].append(got)
             options.progress(
-                f"{row.name} {repeat + 1}/{chosen.repeats} {server.name}: user {sample['user_us']:.1f}"
-                f" + system {sample['system_us']:.1f} µs, {sample['per_s']:,.0f}/s"
+                f"{row.name} {len(samples[server.name])} {server.name}: user {got['user_us']:.1f}"
+                f" + system {got['system_us']:.1f} µs, {got['per_s']:,.0f}/s"
             )
     return {name: runs for name, runs in samples.items() if name not in failed}, failed
 
@@ -95,7 +135,8 @@ def main() -> int:
     about = options.about(versions)
     about["client"] = f"{wrk_version()}, one thread; for WebSocket fasterapi_websocket_load"
     about["load"] = (
-        f"{chosen.duration} s after {chosen.warm_up} s of warm-up, {chosen.repeats} interleaved repeats"
+        f"{chosen.repeats} starts of each server, {chosen.warm_up} s of warm-up,"
+        f" {chosen.rounds} interleaved rounds of {chosen.duration} s"
     )
     if chosen.connections:
         about["connections"] = f"{chosen.connections} in every row, whatever its title says"

@@ -1,4 +1,4 @@
-"""One cell of a WebSocket row: a fresh server under websocket_load.cc, and what each message cost it."""
+"""One cell of a WebSocket row: a server under websocket_load.cc, and what each message cost it."""
 
 import json
 import subprocess
@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.load import SETTLE, Sample
-from benchmarks.peers import Server
-from benchmarks.process import Failed, Where, cpu_time, resident_bytes, running
+from benchmarks.process import Failed, Running, Where, cpu_time, resident_bytes
 from benchmarks.rows import WebSocketRow
 
 # What connecting may take, and the rest of a round that the end of a load leaves unfinished.
@@ -77,31 +76,25 @@ def client(executable: Path, port: int, row: WebSocketRow, seconds: float) -> It
             process.kill()
 
 
-def measure(server: Server, row: WebSocketRow, seconds: int, warm_up: int, where: Where) -> Sample:
-    """Start the server, open the connections, warm it up, load it; the cost of a message, in one sample.
+def measure(served: Running, row: WebSocketRow, seconds: int, where: Where) -> Sample:
+    """Open the connections, load them for so many seconds; the cost of a message, in one sample.
 
     Opening the connections is not counted.
     """
-    extra = (server.deflate or ()) if row.kind == "deflate" else ()
-    with running(server, row.app, where, extra) as served:
-        served.wait_until_ready()
-        try:
-            with client(where.websocket_load, served.port, row, seconds + warm_up) as load:
-                if warm_up:
-                    load.run(warm_up)
-                    time.sleep(SETTLE)
-                before = cpu_time(served.pid)
-                summary = load.run(seconds)
-                time.sleep(SETTLE)
-                used = cpu_time(served.pid) - before
-        except Failed as failure:
-            raise served.fail(failure.reason) from None
-        messages = summary["messages"]
-        return {
-            "requests": messages,
-            "user_us": used.user / messages * 1e6,
-            "system_us": used.system / messages * 1e6,
-            "total_us": (used.user + used.system) / messages * 1e6,
-            "per_s": messages / (summary["duration_us"] / 1e6),
-            "rss_mb": resident_bytes(served.pid) / 1e6,
-        }
+    try:
+        with client(where.websocket_load, served.port, row, seconds) as load:
+            before = cpu_time(served.pid)
+            summary = load.run(seconds)
+            time.sleep(SETTLE)
+            used = cpu_time(served.pid) - before
+    except Failed as failure:
+        raise served.fail(failure.reason) from None
+    messages = summary["messages"]
+    return {
+        "requests": messages,
+        "user_us": used.user / messages * 1e6,
+        "system_us": used.system / messages * 1e6,
+        "total_us": (used.user + used.system) / messages * 1e6,
+        "per_s": messages / (summary["duration_us"] / 1e6),
+        "rss_mb": resident_bytes(served.pid) / 1e6,
+    }
