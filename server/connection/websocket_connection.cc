@@ -33,7 +33,7 @@ WebSocketConnection::WebSocketConnection(Server& server, std::unique_ptr<net::St
       entry_(server.loop().ledger(), base::Kind::kConnection) {
   codec_.output() = std::move(head);
   settle_ = {[](void* self) { static_cast<WebSocketConnection*>(self)->settle(); }, this};
-  proceed_ = {[](void* self) { static_cast<WebSocketConnection*>(self)->settle(); }, this};
+  proceed_ = {[](void* self) { static_cast<WebSocketConnection*>(self)->proceed(); }, this};
 }
 
 WebSocketConnection::~WebSocketConnection() {
@@ -44,7 +44,10 @@ WebSocketConnection::~WebSocketConnection() {
 void WebSocketConnection::open() {
   if (ended_) return;
   stream_->set_sink(this);
-  stream_->read_stop();  // what came behind the handshake is first
+  if (!rest_.empty()) {
+    stream_->read_stop();
+    server_.loop().at_next_turn(proceed_);
+  }
   if (settings_.websocket.ping_interval.count() > 0) keep_alive_.arm(settings_.websocket.ping_interval);
   server_.log().info("connection open");
   changed();
@@ -143,7 +146,7 @@ void WebSocketConnection::taken(std::size_t bytes) {
   const bool was_full = application_is_full();
   --queued_messages_;
   queued_bytes_ -= bytes;
-  if (was_full && !application_is_full()) changed();
+  if (was_full && !application_is_full()) server_.loop().at_next_turn(proceed_);
 }
 
 base::Result<void> WebSocketConnection::count_sent(base::Result<void> result, std::size_t size) {
@@ -207,10 +210,15 @@ void WebSocketConnection::changed() {
   if (!settling_ && !ended_) server_.loop().at_end_of_turn(settle_);
 }
 
+// What was left by an earlier turn.
+void WebSocketConnection::proceed() {
+  if (ended_) return;
+  if (!application_is_full()) interpret(std::exchange(rest_, {}));
+  settle();
+}
+
 void WebSocketConnection::settle() {
   if (ended_ || settling_) return;
-  if (!rest_.empty() || (codec_.has_rest() && !application_is_full())) interpret(std::exchange(rest_, {}));
-  if (ended_) return;
   stream_->flush(codec_.output());
   if (close_if_done()) return;
   if (pacing_.is_over(queued()) && sink_ != nullptr) sink_->on_writable();
@@ -238,9 +246,9 @@ bool WebSocketConnection::application_is_full() const {
 }
 
 void WebSocketConnection::update_reading() {
-  const bool full =
-      lingering_ ? discarded_ > settings_.max_discarded_body
-                 : application_is_full() || codec_.has_rest() || queued() >= settings_.write_high_water;
+  const bool full = lingering_ ? discarded_ > settings_.max_discarded_body
+                               : !rest_.empty() || application_is_full() || codec_.has_rest() ||
+                                     queued() >= settings_.write_high_water;
   if (full) {
     stream_->read_stop();
   } else {

@@ -60,6 +60,7 @@ class WebSocketConnection final : public Connection, public net::StreamSink, pub
   base::Result<void> count_sent(base::Result<void> result, std::size_t size);
 
   void changed();
+  void proceed();
   void settle();
   void interpret(std::string_view bytes);
   bool close_if_done();

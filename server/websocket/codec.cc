@@ -94,10 +94,17 @@ void Codec::interpret(std::string_view& bytes, std::size_t max_messages) {
   unsigned frames = 0;
   while (!over() && messages_ < max_messages && inflated_ <= settings_.queue_high_water) {
     if (!in_frame_) {
+      const std::string_view frame = bytes;
       if (frames == settings_.max_frames_per_turn || !parser_.parse(bytes, frame_)) return;
+      const Fault fault = judge();
+      const bool ends = fault.code != 0 || frame_.opcode == Opcode::kClose;
+      if (ends && messages_ > 0 && !close_sent_) {
+        bytes = frame;
+        return;
+      }
+      if (fault.code != 0) return fail(fault.code, fault.reason);
       ++frames;
       begin_frame();
-      if (failed_) return;
     }
     const std::size_t size = std::min<std::uint64_t>(bytes.size(), frame_.length - taken_);
     take_payload(bytes.substr(0, size));
@@ -107,25 +114,35 @@ void Codec::interpret(std::string_view& bytes, std::size_t max_messages) {
   }
 }
 
-void Codec::begin_frame() {
+// By the header alone: a message that will be too long costs no byte of memory.
+Codec::Fault Codec::judge() const {
   std::string_view fault = fault_of(frame_);
-  if (!fault.empty()) return fail(kProtocolError, fault);
-  in_frame_ = true;
-  taken_ = 0;
-  if (!is_control(frame_.opcode)) begin_data_frame();
-}
-
-void Codec::begin_data_frame() {
+  if (!fault.empty()) return {kProtocolError, fault};
+  if (is_control(frame_.opcode)) return {};
   const bool first = frame_.opcode != Opcode::kContinuation;
   // RFC 6455 5.4: a message is one frame of another opcode than 0, and then those of opcode 0. "The
   // fragments of one message MUST NOT be interleaved between the fragments of another message".
-  if (first && in_message_) return fail(kProtocolError, "message inside another one");
-  if (!first && !in_message_) return fail(kProtocolError, "continuation of no message");
+  if (first && in_message_) return {kProtocolError, "message inside another one"};
+  if (!first && !in_message_) return {kProtocolError, "continuation of no message"};
   // RFC 7692 6: only a message's first frame says that it is deflated, and only after negotiation.
   if (frame_.reserved != 0 && (!first || deflate_ == nullptr)) {
-    return fail(kProtocolError, "reserved bits are set");
+    return {kProtocolError, "reserved bits are set"};
   }
-  if (first) {
+  const bool deflated = first ? frame_.reserved != 0 : deflated_;
+  if (!first && fragments_ >= settings_.max_fragments) {
+    return {kPolicyViolation, "message has too many fragments"};
+  }
+  if (frame_.length > max_received(deflated) - (first ? 0 : received_)) {
+    return {kMessageTooBig, "message is too big"};
+  }
+  return {};
+}
+
+void Codec::begin_frame() {
+  in_frame_ = true;
+  taken_ = 0;
+  if (is_control(frame_.opcode)) return;
+  if (frame_.opcode != Opcode::kContinuation) {
     in_message_ = true;
     kind_ = frame_.opcode == Opcode::kText ? MessageKind::kText : MessageKind::kBinary;
     deflated_ = frame_.reserved != 0;
@@ -133,16 +150,14 @@ void Codec::begin_data_frame() {
     received_ = 0;
     text_.reset();
   }
-  if (++fragments_ > settings_.max_fragments) return fail(kPolicyViolation, "message has too many fragments");
-  // Judged by the header alone: a message that will be too long costs no byte of memory.
-  if (frame_.length > max_received() - received_) return fail(kMessageTooBig, "message is too big");
+  ++fragments_;
   received_ += frame_.length;
 }
 
 // Payload that a message's frames may announce in all.
-std::uint64_t Codec::max_received() const {
+std::uint64_t Codec::max_received(bool deflated) const {
   const std::uint64_t most = settings_.max_message;
-  if (!deflated_) return most;
+  if (!deflated) return most;
   // What cannot be deflated becomes longer, with zlib by an eighth at most (deflateBound()), and by some
   // bytes in each fragment. What comes out is held to the limit itself.
   const std::uint64_t longer = most / 4 + 1024;

@@ -49,9 +49,10 @@ class Codec {
   Codec(const Codec&) = delete;
   Codec& operator=(const Codec&) = delete;
 
-  // Interprets at most `max_messages` messages, settings.max_frames_per_turn frames, and no more messages
-  // once settings.queue_high_water bytes were inflated. What is left is kept: while has_rest(), receive({})
-  // goes on. A Ping is answered (into output()), and so is a Close unless ours was sent. A failure writes our
+  // Interprets at most `max_messages` messages, settings.max_frames_per_turn frames, behind messages no frame
+  // that ends the connection (they may be answered before that), and no more messages once
+  // settings.queue_high_water bytes were inflated. What is left is kept: while has_rest(), receive({}) goes
+  // on. A Ping is answered (into output()), and so is a Close unless ours was sent. A failure writes our
   // Close, and is the last event ever.
   std::span<const Event> receive(std::string_view bytes, std::size_t max_messages);
   bool has_rest() const { return rest_size() > 0; }
@@ -85,14 +86,20 @@ class Codec {
   base::Output& output() { return output_; }
 
  private:
+  // What is wrong with the frame in hand; code 0: nothing.
+  struct Fault {
+    std::uint16_t code = 0;
+    std::string_view reason;
+  };
+
   bool over() const { return failed_ || close_received_; }
   void forget_delivered();
   std::string_view join_rest(std::string_view bytes);
   void keep_rest(std::string_view left);
   void interpret(std::string_view& bytes, std::size_t max_messages);
+  Fault judge() const;
   void begin_frame();
-  void begin_data_frame();
-  std::uint64_t max_received() const;
+  std::uint64_t max_received(bool deflated) const;
   void take_payload(std::string_view masked);
   void take_data(std::string_view masked);
   void inflate(std::string_view bytes, base::Last last);
