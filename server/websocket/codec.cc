@@ -14,6 +14,8 @@ using base::Result;
 
 // A payload is copied, unmasked and validated by pieces that stay in the first-level cache.
 constexpr std::size_t kPiece = 4 * 1024;
+// How much of a message is made room for, in multiples of what has come.
+constexpr std::size_t kGrowth = 4;
 // Buffers kept from one call to the next; one that a large message needed is given back.
 constexpr std::size_t kKeptBuffer = 64 * 1024;
 
@@ -173,8 +175,7 @@ void Codec::take_payload(std::string_view masked) {
 }
 
 void Codec::take_data(std::string_view masked) {
-  // By what has come, not by what was announced; appending piece by piece would round it up.
-  if (!deflated_) data_.reserve(data_.size() + masked.size());
+  if (!deflated_) make_room(masked.size());
   while (!masked.empty()) {
     std::string_view piece = masked.substr(0, kPiece);
     masked.remove_prefix(piece.size());
@@ -191,6 +192,14 @@ void Codec::take_data(std::string_view masked) {
     if (failed_) return;
     taken_ += piece.size();
   }
+}
+
+// By what has come, not by what was announced: ahead of it by three times as much, and no further than the
+// frame goes. Most messages so end in a buffer of their own size.
+void Codec::make_room(std::size_t size) {
+  if (data_.capacity() - data_.size() >= size) return;
+  const std::uint64_t announced = data_.size() + (frame_.length - taken_);
+  data_.reserve(std::min<std::uint64_t>(announced, kGrowth * (data_.size() + size)));
 }
 
 void Codec::inflate(std::string_view bytes, base::Last last) {

@@ -102,6 +102,7 @@ class Codec {
   std::uint64_t max_received(bool deflated) const;
   void take_payload(std::string_view masked);
   void take_data(std::string_view masked);
+  void make_room(std::size_t size);
   void inflate(std::string_view bytes, base::Last last);
   void check_text(std::size_t from);
   void end_frame();

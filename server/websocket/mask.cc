@@ -22,22 +22,26 @@ void unmask_one(const char* from, char* to, const Block& mask) {
 }  // namespace
 
 void unmask(const char* from, char* to, std::size_t count, MaskingKey key, std::uint64_t offset) {
-  // The key as it lies over the payload from `offset` on. Blocks are a multiple of it.
+  // The key as it lies over the payload from `offset` on, once for each word of a block.
+  const std::uint8_t twice[] = {key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3]};
+  std::uint32_t word;
+  std::memcpy(&word, twice + offset % key.size(), sizeof word);
+  const std::uint32_t words[] = {word, word, word, word};
   Block mask;
-  for (std::size_t i = 0; i < sizeof mask; ++i) mask[i] = key[(offset + i) % key.size()];
-  auto advance = [&](std::size_t done) { from += done, to += done, count -= done; };
-  constexpr std::size_t kBlocks = 4;
-  while (count >= kBlocks * sizeof(Block)) {
-    Block blocks[kBlocks];
-    std::memcpy(blocks, from, sizeof blocks);
+  std::memcpy(&mask, words, sizeof mask);
+  std::size_t at = 0;
+  Block blocks[4];
+  for (; count - at >= sizeof blocks; at += sizeof blocks) {
+    std::memcpy(blocks, from + at, sizeof blocks);
     for (Block& block : blocks) block ^= mask;
-    std::memcpy(to, blocks, sizeof blocks);
-    advance(sizeof blocks);
+    std::memcpy(to + at, blocks, sizeof blocks);
   }
-  for (; count >= sizeof(Block); advance(sizeof(Block))) unmask_one<Block>(from, to, mask);
-  if (count >= 8) unmask_one<std::uint64_t>(from, to, mask), advance(8);
-  if (count >= 4) unmask_one<std::uint32_t>(from, to, mask), advance(4);
-  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<char>(from[i] ^ mask[i]);
+  for (; count - at >= sizeof(Block); at += sizeof(Block)) unmask_one<Block>(from + at, to + at, mask);
+  // Less than a block is left, each step a multiple of the key's size.
+  for (; count - at >= sizeof(std::uint32_t); at += sizeof(std::uint32_t)) {
+    unmask_one<std::uint32_t>(from + at, to + at, mask);
+  }
+  for (std::size_t i = 0; at < count; ++at, ++i) to[at] = static_cast<char>(from[at] ^ mask[i]);
 }
 
 }  // namespace fasterapi::websocket

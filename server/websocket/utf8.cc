@@ -57,11 +57,19 @@ const std::uint8_t* skip_whole_sequences(const std::uint8_t* at, const std::uint
       at = skip_ascii(at, end);
       continue;
     }
-    const Lead lead = kLeads[*at];
-    if (lead.needed == kInvalid || at[1] < lead.least || at[1] > lead.most) break;
-    if (lead.needed >= 2 && !is_tail(at[2])) break;
-    if (lead.needed == 3 && !is_tail(at[3])) break;
-    at += 1 + lead.needed;
+    const Lead& lead = kLeads[*at];
+    if (at[1] < lead.least || at[1] > lead.most) break;
+    // By branches and not by `at += 1 + needed`: a text has mostly sequences of one length, and the
+    // next can be looked at before this one's is known.
+    if (lead.needed == 1) {
+      at += 2;
+    } else if (lead.needed == 2 && is_tail(at[2])) {
+      at += 3;
+    } else if (lead.needed == 3 && is_tail(at[2]) && is_tail(at[3])) {
+      at += 4;
+    } else {
+      break;
+    }
   }
   return at;
 }

@@ -23,13 +23,9 @@ std::string transcript(std::string_view input, std::uint8_t options,
     settings.queue_high_water = 10;
   }
   websocket::DeflatePool pool;
-  std::unique_ptr<websocket::MessageDeflate> deflate;
-  if ((options & 2) != 0) {
-    websocket::DeflateParameters parameters;
-    parameters.client_no_context_takeover = (options & 4) != 0;
-    parameters.client_max_window_bits = (options & 8) != 0 ? 9 : 15;
-    deflate = std::make_unique<websocket::MessageDeflate>(pool, parameters, settings);
-  }
+  const websocket::DeflateParameters parameters{false, (options & 4) != 0, 15, (options & 8) != 0 ? 9 : 15};
+  auto deflate = std::make_unique<websocket::MessageDeflate>(pool, parameters, settings);
+  if ((options & 2) == 0) deflate.reset();
   websocket::Transcript made(settings, std::move(deflate));
   while (!input.empty()) {
     std::string piece(input.substr(0, next()));
@@ -45,7 +41,7 @@ std::string transcript(std::string_view input, std::uint8_t options,
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2) return 0;
   const std::string_view input(reinterpret_cast<const char*>(data) + 2, size - 2);
-  std::uint32_t seed = data[1];
+  std::uint32_t seed = data[1];  // pieces of 1..16 bytes
   auto by_chance = [&] { return 1 + ((seed = seed * 1664525 + 1013904223) >> 28); };
   const std::string whole = transcript(input, data[0], [] { return SIZE_MAX; });
   const std::string bytewise = transcript(input, data[0], [] { return 1; });
