@@ -82,6 +82,13 @@ class RecordedExchange final : public connection::ExchangeSink {
     ASSERT_TRUE(start(status, {{"content-length", length}}));
     ASSERT_TRUE(send(text, base::Last::kYes));
   }
+  // Opens the WebSocket that was asked for.
+  base::Result<connection::WebSocket*> accept(const connection::Acceptance& acceptance,
+                                              connection::WebSocketSink& sink) {
+    auto opened = exchange_->accept(acceptance, sink);
+    if (opened) exchange_ = nullptr;
+    return opened;
+  }
   void take(std::size_t count) { exchange_->body_taken(count); }
   void detach() { std::exchange(exchange_, nullptr)->detach(); }
 
