@@ -89,6 +89,7 @@ class MessageDeflate {
   // Appends to `message`, in pieces, of which it never holds more than `limit` bytes and one; and never
   // gives it a capacity beyond the limit and a slice. Last::kYes: these are the message's last bytes, and
   // the 00 00 ff ff that its sender left away is put behind them (7.2.2). Anything but kOk is final.
+  // A message that reaches back further than was agreed may be kInvalid or not, as its bytes come.
   Inflated inflate(std::string_view bytes, base::Last last, std::string& message, std::size_t limit);
 
   // Nothing is to be said for a while: zlib's memory goes back to the pool. Of what was received the window

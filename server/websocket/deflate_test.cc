@@ -14,6 +14,13 @@ using Inflated = MessageDeflate::Inflated;
 
 constexpr std::size_t kLimit = 64 * 1024 * 1024;
 
+// RFC 7692's examples were made at zlib's own level.
+base::WebSocketSettings of_the_examples() {
+  base::WebSocketSettings settings;
+  settings.deflate_level = 6;
+  return settings;
+}
+
 // Each message is inflated whole, and by a twin in pieces: both must say the same.
 class Deflate : public testing::Test {
  protected:
@@ -47,7 +54,7 @@ class Deflate : public testing::Test {
     return message;
   }
 
-  base::WebSocketSettings settings;
+  base::WebSocketSettings settings = of_the_examples();
   DeflateParameters parameters;
   DeflatePool pool;
   MessageDeflate deflate{pool, parameters, settings};
@@ -222,6 +229,18 @@ TEST_F(Deflate, NothingPassesFromOneConnectionToAnother) {
       MessageDeflate third(pool, agreed, settings);
       EXPECT_EQ(third.inflate(kHelloAgain, Last::kYes, in, kLimit), Inflated::kInvalid);
     }
+  }
+}
+
+TEST_F(Deflate, AStreamIsNotLentWithAnotherWindow) {
+  const std::string block = noise(2000, 1);
+  std::string out;
+  for (int bits : {15, 9}) {
+    MessageDeflate connection(pool, {.server_max_window_bits = bits}, settings);
+    ASSERT_TRUE(connection.deflate(block, out));
+    out.clear();
+    ASSERT_TRUE(connection.deflate(block, out));
+    EXPECT_EQ(out.size() < block.size(), bits == 15);
   }
 }
 

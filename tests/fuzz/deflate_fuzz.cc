@@ -46,7 +46,10 @@ class Target {
         if (results[i] != MessageDeflate::Inflated::kOk) break;
       }
       if (i == 0) expected = messages;
-      check(messages.size() <= kLimit + 1 && messages == expected && results[i] == results[0]);
+      check(messages.size() <= kLimit + 1);
+      // zlib sees what reaches back beyond a smaller window only at the beginning of a piece.
+      if (parameters_.client_max_window_bits < 15) continue;
+      check(messages == expected && results[i] == results[0]);
     }
   }
 
