@@ -92,6 +92,11 @@ double Scheduler::time() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
+double Scheduler::ask_clock() {
+  Ref seconds = call_method(self_, module_.names.time);
+  return seconds ? PyFloat_AsDouble(seconds.get()) : -1;
+}
+
 // --- Callbacks -----------------------------------------------------------------------------
 
 bool Scheduler::check(PyObject* callback, const char* method, bool any_thread) {
@@ -219,7 +224,12 @@ bool Scheduler::run_once() {
 std::int64_t Scheduler::longest_wait() {
   if (!ready_.empty() || error_ || stopping_) return 0;
   if (timers_.empty()) return -1;
-  double left = timers_.front()->when - time();
+  const double when = timers_.front()->when;
+  double left = when - now();
+  if (clock_replaced_) {  // Python code has run
+    if (PyErr_Occurred()) stop_with(take_error());
+    if (!ready_.empty() || error_ || stopping_) return 0;
+  }
   if (!(left > 0)) return 0;  // also when it is not a number
   return static_cast<std::int64_t>(std::ceil(std::min(left, kLongestSleep) * 1e9));
 }
@@ -311,7 +321,8 @@ void Scheduler::cancel_timer(Handle* handle) { Py_DECREF(remove_timer(handle->he
 
 void Scheduler::take_due() {
   if (timers_.empty()) return;
-  double now = time();
+  double now = this->now();
+  if (clock_replaced_ && PyErr_Occurred()) return stop_with(take_error());
   while (!timers_.empty() && !(timers_.front()->when > now)) ready_.push_back(remove_timer(0));
 }
 

@@ -31,6 +31,9 @@ class Scheduler {
   Scheduler& operator=(const Scheduler&) = delete;
 
   static double time();  // the clock of time.monotonic(), seconds
+  // What timers are measured by: time(), or the Python object's own if that is another. -1 with an error set.
+  double now() { return clock_replaced_ ? ask_clock() : time(); }
+  void set_clock_replaced(bool replaced) { clock_replaced_ = replaced; }
 
   // False with an error set, in all of these.
   bool run_once();
@@ -122,6 +125,7 @@ class Scheduler {
   void sift_up(std::size_t index);
   void sift_down(std::size_t index);
   Handle* remove_timer(std::size_t index);
+  double ask_clock();
   std::int64_t longest_wait();
   void take_foreign();
   static void on_ready(void* watcher, bool readable, bool writable);
@@ -150,6 +154,7 @@ class Scheduler {
   bool stopping_ = false;  // after this turn
   bool closed_ = false;
   bool debug_ = false;
+  bool clock_replaced_ = false;
 };
 
 // The scheduler behind an event loop, or null (no error set) if it is some other loop.

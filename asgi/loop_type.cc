@@ -119,8 +119,9 @@ PyObject* call_later(PyObject* object, PyObject* const* given, Py_ssize_t count,
   double delay = 0;
   if (!call.parse(self.module(), given, count, keywords)) return nullptr;
   if (!to_seconds(call.number, "delay", delay)) return nullptr;
-  return as_object(
-      self.call_at(Scheduler::time() + delay, call.callback, call.arguments, call.count, call.context));
+  const double now = self.now();
+  if (now == -1 && PyErr_Occurred()) return nullptr;
+  return as_object(self.call_at(now + delay, call.callback, call.arguments, call.count, call.context));
 }
 
 // futures.Future(loop=self).
@@ -150,6 +151,22 @@ PyObject* create_task(PyObject* object, PyObject* const* given, Py_ssize_t count
 }
 
 PyObject* time(PyObject*, PyObject*) { return PyFloat_FromDouble(Scheduler::time()); }
+
+// Timers ask time() where a subclass or the loop itself has another, as asyncio's do.
+void look_at_clock(PyObject* object) {
+  ErrorKept kept;
+  Ref method = Ref::steal(PyObject_GetAttr(object, self_of(object).module().names.time));
+  if (!method) PyErr_Clear();
+  const bool ours =
+      method && PyCFunction_Check(method.get()) && PyCFunction_GetFunction(method.get()) == time;
+  self_of(object).set_clock_replaced(!ours);
+}
+
+int set_attribute(PyObject* object, PyObject* name, PyObject* value) {
+  if (PyObject_GenericSetAttr(object, name, value) < 0) return -1;
+  if (name == self_of(object).module().names.time) look_at_clock(object);
+  return 0;
+}
 
 // asyncio's own sign: true between two turns too, as other threads see it.
 PyObject* is_running(PyObject* object, PyObject*) {
@@ -255,6 +272,7 @@ PyObject* create(PyTypeObject* type, PyObject*, PyObject*) {
     Py_DECREF(object);
     return nullptr;
   }
+  look_at_clock(object);
   return object;
 }
 
@@ -321,6 +339,7 @@ PyType_Slot kSlots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
     {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(clear)},
+    {Py_tp_setattro, reinterpret_cast<void*>(set_attribute)},
     {Py_tp_methods, kMethods},
     {Py_tp_getset, kAttributes},
     {0, nullptr}};

@@ -18,7 +18,7 @@ namespace fasterapi::asgi {
   X(type) X(asgi) X(version) X(spec_version) X(http_version) X(server) X(client) X(scheme) X(method) X(root_path) X(path) X(raw_path) X(query_string) \
   X(headers) X(state) X(status) X(body) X(more_body) X(http) X(https) X(context) X(loop) X(eager_start) X(done) X(set_result) X(create_future) X(create_task) \
   X(call_soon) X(call_later) X(cancel) X(add_reader) X(remove_reader) X(copy) X(error) X(warning) X(exc_info) X(message) X(exception) X(handle) \
-  X(source_traceback) X(close) X(call_exception_handler) X(slow_callback_duration) X(_check_thread) X(_check_callback) \
+  X(source_traceback) X(close) X(call_exception_handler) X(slow_callback_duration) X(time) X(_check_thread) X(_check_callback) \
   X(get_task_factory) X(extensions) X(trailers) X(more_trailers) X(name) X(_thread_id) X(__await__) X(callback) X(when) X(delay) X(logger) X(fileno) \
   X(text) X(bytes) X(code) X(reason) X(subprotocol) X(subprotocols) X(websocket) X(ws) X(wss) X(compress) X(socket)
 // Those that are no C++ identifiers, under the names that they have here.

@@ -10,6 +10,8 @@ import weakref
 
 import pytest
 
+from fasterapi.loop import EventLoop
+
 RESOLUTION = time.get_clock_info("monotonic").resolution
 
 
@@ -307,3 +309,62 @@ def test_in_debug_mode_the_text_says_where_it_was_made(loop):
     timer = loop.call_later(10, print)
     assert f" created at {__file__}:" in repr(timer)
     timer.cancel()
+
+
+def test_timers_go_by_a_clock_that_replaces_the_loops(loop, forever, monkeypatch):
+    ran = []
+    clock = 1000.0
+    monkeypatch.setattr(loop, "time", lambda: clock)
+    timer = loop.call_later(3600, ran.append, "later")
+    assert timer.when() == 4600
+    loop.call_soon(loop.stop)
+    forever(loop)
+    assert ran == []
+    clock = 4600.0
+    loop.call_soon(loop.stop)
+    forever(loop)
+    loop.call_soon(loop.stop)
+    forever(loop)
+    assert ran == ["later"]
+
+
+def test_the_loops_own_clock_counts_again_when_another_is_taken_away(loop, forever, monkeypatch):
+    with monkeypatch.context() as context:
+        context.setattr(loop, "time", lambda: 0.0)
+    assert "time" not in vars(loop)
+    before = time.monotonic()
+    assert loop.call_later(0.001, loop.stop).when() >= before + 0.001 - RESOLUTION
+    forever(loop)
+
+
+def test_timers_go_by_a_subclasss_clock():
+    class Later(EventLoop):
+        def time(self):
+            return super().time() + 3600
+
+    loop = Later()
+    ran = []
+    loop.call_at(time.monotonic() + 3600, ran.append, "due")
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    assert ran == ["due"]
+
+
+@pytest.mark.parametrize("answer", [ZeroDivisionError, "noon"])
+def test_a_clock_that_fails_ends_the_run_as_with_asyncio(loop, forever, monkeypatch, answer):
+    def clock():
+        if answer == "noon":
+            return "noon"
+        raise answer
+
+    loop.call_later(3600, print)
+    monkeypatch.setattr(loop, "time", clock)
+    expected = TypeError if answer == "noon" else answer
+    with pytest.raises(expected):
+        loop.call_later(1, print)
+    loop.call_soon(loop.stop)
+    with pytest.raises(expected):
+        forever(loop)
