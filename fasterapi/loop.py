@@ -21,6 +21,9 @@ from fasterapi._native import Scheduler
 
 __all__ = ["EventLoop", "new_event_loop"]
 
+# Since Python 3.14 what call_soon_threadsafe returns can be cancelled from any thread.
+_ThreadSafeHandle: Any = getattr(asyncio.events, "_ThreadSafeHandle", None)
+
 
 class _NoSelector(selectors.BaseSelector):
     """Stands where the stdlib expects a selector; the scheduler watches file descriptors itself."""
@@ -46,6 +49,7 @@ class EventLoop(Scheduler, asyncio.SelectorEventLoop):
     _signal_handlers: dict[int, asyncio.Handle]
     _check_closed: Callable[[], None]
     _check_running: Callable[[], None]
+    _check_callback: Callable[[Any, str], None]
 
     def __init__(self) -> None:
         super().__init__(_NoSelector())
@@ -72,6 +76,20 @@ class EventLoop(Scheduler, asyncio.SelectorEventLoop):
             elif previous == own:
                 previous = -1
             signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
+
+    if _ThreadSafeHandle is not None:
+
+        def call_soon_threadsafe(  # type: ignore[override]
+            self, callback: Any, *args: Any, context: Any = None
+        ) -> asyncio.Handle:
+            """As call_soon, from any thread; the handle's methods wait for a callback that is running."""
+            if self.get_debug():
+                self._check_callback(callback, "call_soon_threadsafe")
+            handle = _ThreadSafeHandle(callback, args, self, context)
+            if handle._source_traceback:
+                del handle._source_traceback[-2:]  # asyncio's frame and this one
+            super().call_soon_threadsafe(handle._run)
+            return handle  # type: ignore[no-any-return]
 
     def _add_callback_signalsafe(self, handle: asyncio.Handle) -> None:
         self.call_soon_threadsafe(handle._run)

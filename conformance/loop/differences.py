@@ -8,6 +8,7 @@ from __future__ import annotations
 
 POLL = "mocks the selector, or what its events are turned into; descriptors are polled natively"
 QUEUES = "looks into _ready, _scheduled or _timer_cancelled_count; the queues are native"
+TASK = "puts a Task written in Python in asyncio.tasks.Task's place, and a running loop that only it knows"
 ABSTRACT = "what the abstract class lacks, ours has"
 
 _BASE = "test_base_events.BaseEventLoopTests."
@@ -34,10 +35,22 @@ DIFFERENCES: dict[str, str] = {
     },
     "test_tasks.CoroutineGatherTests.test_duplicate_coroutines": QUEUES,
     "test_tasks.FutureGatherTests.test_one_cancellation": QUEUES,
+    **{
+        f"test_events.TestPyGetEventLoop.{test}": TASK
+        for test in (
+            "test_get_event_loop_new_process",
+            "test_get_event_loop_returns_running_loop",
+            "test_get_event_loop_returns_running_loop2",
+            "test_get_running_loop_already_running",
+        )
+    },
     _BASE + "test_not_implemented": ABSTRACT,
 }
 
-SINCE = {_BASE + "test_custom_run_forever_integration": (3, 13)}
+SINCE = {
+    _BASE + "test_custom_run_forever_integration": (3, 13),
+    **{name: (3, 14) for name, reason in DIFFERENCES.items() if reason == TASK},
+}
 """The first Python with a test, where that is not the oldest one."""
 
 
@@ -48,3 +61,7 @@ def known_in(module: str, version: tuple[int, ...]) -> dict[str, str]:
         for name, reason in DIFFERENCES.items()
         if name.startswith(module + ".") and version >= SINCE.get(name, (0,))
     }
+
+
+PACKAGES: dict[str, dict[str, str]] = {"anyio": {}, "aiohttp": {}}
+"""What is different in packages' own tests: package -> test -> reason."""
