@@ -85,9 +85,11 @@ conformance-autobahn: build ## Autobahn|Testsuite, its quick cases, with peers a
 	@scripts/peers-venv build/conformance/venv benchmarks/requirements.txt conformance/asgi/requirements.txt
 	$(PY) -m conformance.autobahn --quick --peers all --peers-python build/conformance/venv/bin/python
 
-conformance-loop: build ## CPython's own tests of asyncio on our loop, on each Python found (10 minutes each)
+conformance-loop: build ## CPython's own tests of asyncio, then anyio's and aiohttp's, on our loop, on each Python found (20 minutes each)
 	$(PY) -m conformance.loop
+	$(PY) -m conformance.loop.packages
 	scripts/each-python '{python}' -m conformance.loop
+	scripts/each-python '{python}' -m conformance.loop.packages
 
 bench: ## peers and us on this machine, one table
 	@$(BOOTSTRAP) build bench

@@ -9,20 +9,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-import os
 import pkgutil
 import platform
-import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from .differences import known_in
-
-ROOT = Path(__file__).resolve().parents[2]
+from .follow import Tests, compare, conclude
 
 MODULES = [
     "test_base_events",
@@ -56,8 +49,6 @@ MODULES = [
 ]
 """All but those for Windows. Which of them there are differs by version."""
 
-Results = dict[str, dict[str, Any]]  # by the test's name
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m conformance.loop", description=__doc__)
@@ -66,14 +57,11 @@ def main() -> int:
     options = parser.parse_args()
     found = modules_there()
     print(f"Python {platform.python_version()}", flush=True)
-    unexpected = 0
     total: Counter[str] = Counter()
     for module in options.modules:
         if module in found:
-            unexpected += test_module(module, total, options.verbose)
-    print(", ".join(f"{count} {what}" for what, count in total.items()))
-    print(f"{unexpected} unexpected result{'' if unexpected == 1 else 's'}")
-    return 1 if unexpected or not total else 0
+            total += test_module(module, options.verbose)
+    return conclude(total)
 
 
 def modules_there() -> set[str]:
@@ -84,69 +72,15 @@ def modules_there() -> set[str]:
     return {module.name for module in pkgutil.iter_modules(spec.submodule_search_locations)}
 
 
-def test_module(module: str, total: Counter[str], verbose: bool) -> int:
-    """How many of its results are unexpected."""
+def test_module(module: str, verbose: bool) -> Counter[str]:
     known = known_in(module, sys.version_info[:2])
-    results = run(module, "fasterapi", without=list(known))
+    tests = Tests(module, ["-m", "conformance.loop.worker", module])
+    results = tests.run("fasterapi", without=list(known))
     if known:  # by themselves, for what a failure leaves behind
-        results |= run(module, "fasterapi", only=list(known))
+        results |= tests.run("fasterapi", only=list(known))
     others = [name for name, result in results.items() if result["outcome"] != "passed"]
-    control = run(module, "asyncio", only=others) if others else {}
-    unexpected = 0
-    counts: Counter[str] = Counter()
-    for name, result in results.items():
-        reason = known.get(name)
-        what = judge(result, control.get(name, {"outcome": "missing"}), reason)
-        counts[what] += 1
-        if what.startswith("unexpectedly"):
-            unexpected += 1
-            print(f"  {what}: {module}.{name}\n{indent(result['detail'])}")
-        elif verbose and what not in ("passed on our loop", "passed without one"):
-            print(f"  {what}: {module}.{name}: {reason or result['detail']}")
-    for name in [name for name in known if name not in results]:
-        unexpected += 1
-        print(f"  known as different, but not there: {module}.{name}")
-    print(f"{module}: " + ", ".join(f"{count} {what}" for what, count in counts.items()), flush=True)
-    total.update(counts)
-    return unexpected
-
-
-def judge(result: dict[str, Any], control: dict[str, Any], reason: str | None) -> str:
-    if result["outcome"] == "passed":
-        if reason is not None:
-            return "unexpectedly passed"
-        return "passed on our loop" if result["ours"] else "passed without one"
-    if control["outcome"] == result["outcome"]:
-        return f"{result['outcome']} with asyncio too"
-    return f"unexpectedly {result['outcome']}" if reason is None else "different for a reason"
-
-
-def run(module: str, loop: str, only: Sequence[str] = (), without: Sequence[str] = ()) -> Results:
-    """What became of each test. One that hangs ends the process; the others go on in another."""
-    results: Results = {}
-    path = filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path))
-    command = [sys.executable, "-X", "utf8", "-m", "conformance.loop.worker", module, "--loop", loop]
-    if only:
-        command += ["--only", ",".join(only)]
-    while True:
-        done = [*command, "--without", ",".join([*without, *results])]
-        process = subprocess.run(done, stdout=-1, stderr=-1, text=True, cwd=ROOT, env=environment)
-        begun = ""
-        for line in process.stdout.splitlines():
-            told = json.loads(line)
-            begun = told.get("begins", "")
-            if not begun:
-                results[told.pop("test")] = told
-        if process.returncode == 0:
-            return results
-        if not begun:
-            raise SystemExit(f"{module} cannot be run:\n{process.stderr}")
-        results[begun] = {"outcome": "failed", "detail": process.stderr[-2000:], "ours": True}
-
-
-def indent(text: str) -> str:
-    return "\n".join("    " + line for line in text.splitlines())
+    control = tests.run("asyncio", only=others) if others else {}
+    return compare(module, results, control, known, verbose)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Puts fasterapi's loop where CPython's tests make one of asyncio's.
+"""Puts fasterapi's loop where tests make one of asyncio's.
 
 Nothing of asyncio changes but who makes a loop: the policy's factory, and the names under which the
 tests call a loop's class. Tests that subclass a loop or replace its inside by mocks keep asyncio's.
@@ -23,13 +23,18 @@ FAKE_TRANSPORTS = ("test_selector_events", "test_sslproto", "test_subprocess", "
 class Loop(EventLoop):
     """Ours, made as asyncio's classes are: with a selector, which is of no use here."""
 
-    made = 0
+    uses = 0
+    """How often one was made or has run."""
 
     def __init__(self, selector: Any = None) -> None:
         if selector is not None:
             selector.close()
         super().__init__()
-        Loop.made += 1
+        Loop.uses += 1
+
+    def run_forever(self) -> None:
+        Loop.uses += 1
+        super().run_forever()
 
 
 # Tests look for the name in what a loop says of itself.
@@ -39,6 +44,15 @@ Loop.__name__ = Loop.__qualname__ = "EventLoop"
 def install(module: str) -> None:
     """Before ``test.test_asyncio.<module>`` is imported."""
     utils = importlib.import_module("test.test_asyncio.utils")  # its fake loop subclasses asyncio's
+    replace_classes()
+    if module in BASE_LOOPS:
+        asyncio.BaseEventLoop = base_events.BaseEventLoop = Loop  # type: ignore[misc]
+    if module not in FAKE_TRANSPORTS:
+        utils.TestCase.new_test_loop = _new_test_loop(utils.TestCase.new_test_loop)
+
+
+def replace_classes() -> None:
+    """What any code meets that makes a loop by the policy, or by a class of asyncio's."""
     for holder, name in [
         (asyncio, "SelectorEventLoop"),
         (asyncio, "EventLoop"),
@@ -47,12 +61,8 @@ def install(module: str) -> None:
     ]:
         if hasattr(holder, name):
             setattr(holder, name, Loop)
-    if module in BASE_LOOPS:
-        asyncio.BaseEventLoop = base_events.BaseEventLoop = Loop  # type: ignore[misc]
     policy = getattr(unix_events, "_UnixDefaultEventLoopPolicy", None) or unix_events._DefaultEventLoopPolicy
     policy._loop_factory = Loop
-    if module not in FAKE_TRANSPORTS:
-        utils.TestCase.new_test_loop = _new_test_loop(utils.TestCase.new_test_loop)
 
 
 def _new_test_loop(fake: Any) -> Any:
