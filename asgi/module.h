@@ -20,12 +20,12 @@ namespace fasterapi::asgi {
   X(call_soon) X(call_later) X(cancel) X(add_reader) X(remove_reader) X(copy) X(error) X(warning) X(exc_info) X(message) X(exception) X(handle) \
   X(source_traceback) X(close) X(call_exception_handler) X(slow_callback_duration) X(time) X(_check_thread) X(_check_callback) \
   X(get_task_factory) X(extensions) X(trailers) X(more_trailers) X(name) X(_thread_id) X(__await__) X(callback) X(when) X(delay) X(logger) X(fileno) \
-  X(text) X(bytes) X(code) X(reason) X(subprotocol) X(subprotocols) X(websocket) X(ws) X(wss) X(compress) X(socket)
+  X(text) X(bytes) X(code) X(reason) X(subprotocol) X(subprotocols) X(websocket) X(ws) X(wss) X(compress) X(socket) X(set_exception)
 // Those that are no C++ identifiers, under the names that they have here.
 #define FASTERAPI_TEXTS(X) \
   X(http_request, "http.request") X(http_disconnect, "http.disconnect") X(http_trailers, "http.response.trailers") \
   X(websocket_connect, "websocket.connect") X(websocket_receive, "websocket.receive") X(websocket_disconnect, "websocket.disconnect") \
-  X(websocket_response, "websocket.http.response") X(websocket_extension, "fasterapi.websocket") \
+  X(websocket_response, "websocket.http.response") X(websocket_extension, "fasterapi.websocket") X(websocket_pong, "fasterapi.websocket.pong") \
   X(http_1_1, "1.1") X(http_1_0, "1.0") X(empty, "") X(throw_, "throw")
 // clang-format on
 

@@ -10,6 +10,11 @@
 
 namespace fasterapi::asgi {
 
+namespace {
+// Pong events that wait for receive(); what a peer sends unasked beyond them is dropped.
+constexpr std::size_t kMaxQueuedPongs = 32;
+}  // namespace
+
 WebSocketCycle::WebSocketCycle(Module& module, Application& application, connection::Exchange& exchange,
                                PyObject* self)
     : Cycle(module, application, self), exchange_(&exchange) {
@@ -49,7 +54,15 @@ void WebSocketCycle::on_message(websocket::MessageKind kind, std::string_view pa
   receivers_.wake(module_);
 }
 
-void WebSocketCycle::on_pong(std::string_view) {}
+void WebSocketCycle::on_pong(std::string_view payload) {
+  end_pings(payload);
+  if (!gives_pongs_ || queued_pongs_ >= kMaxQueuedPongs) return;
+  Ref data = to_bytes(payload);
+  if (!data) return PyErr_Clear();
+  ++queued_pongs_;
+  received_.push({std::move(data), 0, true});
+  receivers_.wake(module_);
+}
 
 void WebSocketCycle::on_writable() { senders_.wake(module_); }
 
@@ -65,6 +78,7 @@ void WebSocketCycle::closed(std::uint16_t code, std::string_view reason) {
   reason_ = reason;
   receivers_.wake(module_);
   senders_.wake(module_);
+  fail_pings();
 }
 
 // --- receive() -----------------------------------------------------------------------------
@@ -97,6 +111,7 @@ Ref WebSocketCycle::connect_event() {
 // ASGI: the key that is not this message's kind is left out.
 Ref WebSocketCycle::receive_event(const ReceivedMessage& message) {
   const Names& names = module_.names;
+  if (message.is_pong) return pong_event(message);
   if (socket_ != nullptr) socket_->taken(message.size);
   PyObject* key = PyUnicode_CheckExact(message.data.get()) ? names.text : names.bytes;
   Ref event = Ref::steal(PyDict_New());
@@ -229,6 +244,7 @@ bool WebSocketCycle::close(const SocketMessage& message) {
   }
   receivers_.wake(module_);
   senders_.wake(module_);
+  fail_pings();
   return true;
 }
 
@@ -310,6 +326,7 @@ void WebSocketCycle::leave(std::uint16_t code) {
   code_ = code;
   connection::WebSocket* socket = std::exchange(socket_, nullptr);
   [[maybe_unused]] base::Result<void> closed = socket->close(code, {});
+  fail_pings();
 }
 
 // --- The Python object ---------------------------------------------------------------------
@@ -337,11 +354,13 @@ PyMethodDef kSend = {
 
 int traverse(PyObject* object, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(object));
-  return cycle_of(object).traverse(visit, arg);
+  int stop = cycle_of(object).traverse_pings(visit, arg);
+  return stop != 0 ? stop : cycle_of(object).traverse(visit, arg);
 }
 
 int clear(PyObject* object) {
   cycle_of(object).clear();
+  cycle_of(object).clear_pings();
   return 0;
 }
 
@@ -353,10 +372,93 @@ void deallocate(PyObject* object) {
   Py_DECREF(type);
 }
 
+// --- The extension -------------------------------------------------------------------------
+
+PyObject* call_ping(PyObject* self, PyObject* arguments, PyObject* keywords) {
+  static const char* names[] = {"payload", nullptr};
+  Py_buffer payload{};
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|y*", const_cast<char**>(names), &payload)) {
+    return nullptr;
+  }
+  const char* data = payload.buf == nullptr ? "" : static_cast<const char*>(payload.buf);
+  const std::string copy(data, static_cast<std::size_t>(payload.len));
+  if (payload.obj != nullptr) PyBuffer_Release(&payload);
+  return cycle_of(self).ping(copy);
+}
+
+PyObject* call_statistics(PyObject* self, PyObject*) { return cycle_of(self).statistics(); }
+
+bool read_topic(PyObject* topic, std::string_view& view) {
+  Py_ssize_t size = 0;
+  const char* data = PyUnicode_AsUTF8AndSize(topic, &size);
+  if (data == nullptr) return false;
+  view = {data, static_cast<std::size_t>(size)};
+  return true;
+}
+
+PyObject* call_subscribe(PyObject* self, PyObject* topic) {
+  std::string_view name;
+  return read_topic(topic, name) ? cycle_of(self).subscribe(name) : nullptr;
+}
+
+PyObject* call_unsubscribe(PyObject* self, PyObject* topic) {
+  std::string_view name;
+  return read_topic(topic, name) ? cycle_of(self).unsubscribe(name) : nullptr;
+}
+
+PyObject* call_publish(PyObject* self, PyObject* arguments, PyObject* keywords) {
+  static const char* names[] = {"topic", "text", "bytes", nullptr};
+  PyObject *topic = nullptr, *text = Py_None, *bytes = Py_None;
+  std::string_view name;
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "U|$OO", const_cast<char**>(names), &topic, &text,
+                                   &bytes) ||
+      !read_topic(topic, name)) {
+    return nullptr;
+  }
+  return cycle_of(self).publish(name, text, bytes);
+}
+
+PyObject* get_pong_events(PyObject* self, void*) { return PyBool_FromLong(cycle_of(self).gives_pongs()); }
+
+int set_pong_events(PyObject* self, PyObject* value, void*) {
+  const int truth = value == nullptr ? 0 : PyObject_IsTrue(value);
+  if (truth >= 0) cycle_of(self).give_pongs(truth == 1);
+  return truth < 0 ? -1 : 0;
+}
+
+PyMethodDef kMethods[] = {
+    {"ping", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(guarded<&call_ping>)),
+     METH_VARARGS | METH_KEYWORDS,
+     "ping(payload=b\"\") -> asyncio.Future of the seconds until its pong\n\nAt most 125 bytes (RFC 6455 "
+     "5.5.2); a "
+     "payload of the server's own where it is empty. Raises ValueError, and OSError once the WebSocket is "
+     "closed, "
+     "at once or at the await."},
+    {"statistics", guarded<&call_statistics>, METH_NOARGS, "statistics() -> dict: see docs/websocket.md."},
+    {"subscribe", guarded<&call_subscribe>, METH_O,
+     "subscribe(topic) -> whether it was not subscribed before. Raises OSError once the WebSocket is "
+     "closed."},
+    {"unsubscribe", guarded<&call_unsubscribe>, METH_O,
+     "unsubscribe(topic) -> whether it was subscribed. Raises OSError once the WebSocket is closed."},
+    {"publish", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(guarded<&call_publish>)),
+     METH_VARARGS | METH_KEYWORDS,
+     "publish(topic, *, text=None, bytes=None) -> the number of WebSockets of this process that it goes "
+     "to\n\n"
+     "Raises ValueError unless one of both is given, and OSError once the WebSocket is closed."},
+    {nullptr, nullptr, 0, nullptr}};
+
+PyGetSetDef kAttributes[] = {
+    {"pong_events", get_pong_events, set_pong_events,
+     "Whether receive() gives {'type': 'fasterapi.websocket.pong', 'bytes': payload} for each pong.",
+     nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
 PyType_Slot kSlots[] = {{Py_tp_doc, const_cast<char*>("One WebSocket.")},
                         {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
                         {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
                         {Py_tp_clear, reinterpret_cast<void*>(clear)},
+                        {Py_tp_methods, kMethods},
+                        {Py_tp_getset, kAttributes},
                         {0, nullptr}};
 
 PyType_Spec kSpec = {"fasterapi._native.WebSocketCycle", sizeof(WebSocketCycleObject), 0,

@@ -19,6 +19,14 @@ namespace fasterapi::asgi {
 struct ReceivedMessage {
   Ref data;              // str or bytes
   std::size_t size = 0;  // of its payload, bytes
+  bool is_pong = false;
+};
+
+// A ping of the application's that waits for its pong.
+struct SentPing {
+  std::string payload;
+  std::int64_t sent_ns = 0;
+  Ref future;  // of the seconds that it took
 };
 
 // Messages that the application has not received. Holds no memory while empty.
@@ -61,6 +69,18 @@ class WebSocketCycle final : public connection::ExchangeSink, public connection:
 
   bool poll(Ref& value) override;  // the next event for receive()
 
+  // The extension fasterapi.websocket (docs/websocket.md); each is null with an error set.
+  PyObject* ping(std::string_view payload);  // an awaitable of seconds
+  PyObject* statistics();                    // a dict
+  PyObject* subscribe(std::string_view topic);
+  PyObject* unsubscribe(std::string_view topic);
+  PyObject* publish(std::string_view topic, PyObject* text, PyObject* bytes);
+  bool gives_pongs() const { return gives_pongs_; }
+  void give_pongs(bool give) { gives_pongs_ = give; }
+
+  int traverse_pings(visitproc visit, void* arg);
+  void clear_pings() { pings_.clear(); }
+
   void on_run_end(PyObject* error) override;
   // The run could not even be started: the error that is set is reported and answered with 500.
   void on_start_failure();
@@ -70,6 +90,7 @@ class WebSocketCycle final : public connection::ExchangeSink, public connection:
 
   bool poll_writable(Ref& value) override;
   Ref connect_event();
+  Ref pong_event(const ReceivedMessage& message);
   Ref receive_event(const ReceivedMessage& message);
   Ref disconnect_event();
   bool dispatch(const SocketMessage& message);
@@ -84,15 +105,22 @@ class WebSocketCycle final : public connection::ExchangeSink, public connection:
   void leave(std::uint16_t code);
   // The peer is gone, or the application itself has closed: nothing can be sent.
   bool refuse_closed();
+  bool check_open();
+  void end_pings(std::string_view payload);
+  void fail_pings();
 
   connection::Exchange* exchange_;           // null once either side has finished
   connection::WebSocket* socket_ = nullptr;  // as that, from the accept on
   ReceivedMessages received_;
+  std::vector<SentPing> pings_;
+  std::uint64_t ping_number_ = 0;
+  std::size_t queued_pongs_ = 0;
   std::string reason_;
   std::uint16_t code_ = 0;  // with which the WebSocket was closed
   State state_ = State::kConnecting;
   bool connect_told_ = false;  // receive() has given websocket.connect
   bool told_ = false;          // receive() has given websocket.disconnect
+  bool gives_pongs_ = false;   // receive() gives fasterapi.websocket.pong
   bool lost_ = false;          // closed by the peer or the server, not by the application
 };
 

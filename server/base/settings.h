@@ -26,8 +26,9 @@ struct WebSocketSettings {
   std::size_t queue_high_water = 64 * 1024;
   // Frames interpreted in one turn of the loop before others run: small frames are work, not bytes.
   unsigned max_frames_per_turn = 64;
-  // Frames that one message may have: each costs a header's work, and an empty one nothing else.
-  std::size_t max_fragments = 64 * 1024;
+  // Frames that one message may have: each costs a header's work, and an empty one nothing else. Autobahn's
+  // 4 MiB in pieces of 64 bytes fit.
+  std::size_t max_fragments = 128 * 1024;
   // Payloads of at least this size are sent in place; Settings::zero_copy_threshold has the reason.
   std::size_t zero_copy_threshold = 16 * 1024;
 

@@ -16,6 +16,7 @@
 #include "server/connection/connection.h"
 #include "server/connection/forwarded.h"
 #include "server/connection/handler.h"
+#include "server/connection/topics.h"
 #include "server/net/listener.h"
 #include "server/net/loop.h"
 #include "server/websocket/deflate.h"
@@ -55,6 +56,7 @@ class Server {
     return settings_.max_concurrency != base::kUnlimited && too_many() ? 503 : 0;
   }
   websocket::DeflatePool& deflate_pool() { return deflate_pool_; }
+  Topics& topics() { return topics_; }
   void ended(Connection& connection);
   // `from` has ended, and `to` goes on with its stream.
   void hand_over(Connection& from, std::unique_ptr<Connection> to);
@@ -77,6 +79,7 @@ class Server {
   base::DateCache date_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
   websocket::DeflatePool deflate_pool_;
+  Topics topics_{deflate_pool_, settings_.websocket};
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> ended_;
   net::Deferred bury_;

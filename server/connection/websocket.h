@@ -64,6 +64,13 @@ class WebSocket {
                                   websocket::Compress compress) = 0;
   virtual base::Result<void> send(websocket::MessageKind kind, base::Slice payload) = 0;
   virtual base::Result<void> ping(std::string_view payload) = 0;
+  // A message that is published to a topic goes to all who have subscribed to it, at most once: not to one
+  // of whom more than settings.write_high_water bytes wait. False: nothing was changed by it.
+  virtual bool subscribe(std::string_view topic) = 0;
+  virtual bool unsubscribe(std::string_view topic) = 0;
+  // To how many receivers it goes, this one among them if it has subscribed.
+  virtual std::size_t publish(std::string_view topic, websocket::MessageKind kind,
+                              std::string_view payload) = 0;
   // The application is done: what it sent is delivered, then the close handshake follows. A Failure (a
   // code that must not be sent, a reason too long) has written nothing, and the link goes on.
   virtual base::Result<void> close(std::uint16_t code, std::string_view reason) = 0;

@@ -169,6 +169,20 @@ base::Result<void> WebSocketConnection::send(websocket::MessageKind kind, base::
   return count_sent(codec_.send(kind, std::move(payload)), size);
 }
 
+bool WebSocketConnection::deliver(SharedMessage& message) {
+  if (ended_ || codec_.close_sent()) return false;
+  if (queued() > settings_.write_high_water) {
+    ++statistics_.messages_dropped;
+    return false;
+  }
+  codec_.send_frames(message.frames(codec_.window_bits()));
+  ++statistics_.messages_sent;
+  statistics_.bytes_sent += message.size();
+  active_ = true;
+  changed();
+  return true;
+}
+
 base::Result<void> WebSocketConnection::ping(std::string_view payload) {
   base::Result<void> result = codec_.ping(payload);
   if (result) changed();
@@ -303,6 +317,7 @@ void WebSocketConnection::end() {
   deadline_.stop();
   keep_alive_.disarm();
   idle_.disarm();
+  server_.topics().unsubscribe_all(*this);
   stream_->read_stop();
   server_.ended(*this);
   cut(websocket::kAbnormalClosure, {});

@@ -14,6 +14,7 @@
 #include "server/connection/connection.h"
 #include "server/connection/phase_deadline.h"
 #include "server/connection/server.h"
+#include "server/connection/topics.h"
 #include "server/connection/websocket.h"
 #include "server/connection/write_pacing.h"
 #include "server/net/loop.h"
@@ -47,9 +48,19 @@ class WebSocketConnection final : public Connection, public net::StreamSink, pub
                           websocket::Compress compress) override;
   base::Result<void> send(websocket::MessageKind kind, base::Slice payload) override;
   base::Result<void> ping(std::string_view payload) override;
+  bool subscribe(std::string_view topic) override { return server_.topics().subscribe(topic, *this); }
+  bool unsubscribe(std::string_view topic) override { return server_.topics().unsubscribe(topic, *this); }
+  std::size_t publish(std::string_view topic, websocket::MessageKind kind,
+                      std::string_view payload) override {
+    return server_.topics().publish(topic, kind, payload);
+  }
   base::Result<void> close(std::uint16_t code, std::string_view reason) override;
   bool writable() const override { return !pacing_.waiting(); }
   WebSocketStatistics statistics() override;
+
+  // For Topics. False: dropped, since the peer is too slow or the connection ends.
+  bool deliver(SharedMessage& message);
+  Subscriptions& subscriptions() { return subscriptions_; }
 
  private:
   void handle(std::span<const websocket::Event> events);
@@ -86,6 +97,7 @@ class WebSocketConnection final : public Connection, public net::StreamSink, pub
   net::Deadline keep_alive_;
   net::Deadline idle_;
   WebSocketStatistics statistics_;
+  Subscriptions subscriptions_;
   std::size_t queued_messages_ = 0;  // delivered to the application and not yet taken
   std::size_t queued_bytes_ = 0;
   std::size_t discarded_ = 0;  // bytes that came when all was said

@@ -81,6 +81,8 @@ class Codec {
   // Nothing more is to be said: the stream ends when output() has been sent (RFC 6455 7.1.1).
   bool wants_close() const { return failed_ || (close_sent_ && close_received_); }
   bool deflates() const { return deflate_ != nullptr; }
+  // Of the window that messages are deflated with; 0: they are not.
+  int window_bits() const { return deflate_ == nullptr ? 0 : deflate_->window_bits(); }
   // Nothing is expected for a while: buffers and zlib's memory are given back.
   void rest();
   base::Output& output() { return output_; }

@@ -92,6 +92,8 @@ class MessageDeflate {
   // A message that reaches back further than was agreed may be kInvalid or not, as its bytes come.
   Inflated inflate(std::string_view bytes, base::Last last, std::string& message, std::size_t limit);
 
+  // With which messages are deflated.
+  int window_bits() const { return form_.window_bits; }
   // Nothing is to be said for a while: zlib's memory goes back to the pool. Of what was received the window
   // is kept, as small as it is; what was sent is forgotten, which a sender may do at any time. An inflater
   // in the middle of a message stays.
