@@ -43,6 +43,7 @@ PEERS: dict[str, Peer] = {
                     *("--root-path", "--lifespan", "--header", "--workers", "--timeout-keep-alive"),
                     *("--timeout-graceful-shutdown", "--limit-concurrency", "--limit-max-requests"),
                     *("--forwarded-allow-ips", "--log-level", "--interface"),
+                    *("--ws-max-size", "--ws-ping-interval", "--ws-ping-timeout"),
                 )
             },
         },

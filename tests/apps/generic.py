@@ -153,15 +153,16 @@ async def mutate(scope: Scope, receive: Receive, send: Send) -> None:
 @scenario
 async def state(scope: Scope, receive: Receive, send: Send) -> None:
     """The lifespan's state as this request sees it; its list is shared, its keys are not."""
-    seen = {
-        "number": scope["state"]["number"],
-        "keys": sorted(scope["state"]),
-        "type": type(scope["state"]).__name__,
-    }
-    scope["state"]["shared"].append(len(scope["state"]["shared"]))
-    seen["length"] = len(scope["state"]["shared"])
-    scope["state"]["own"] = scope["state"]["number"] = "changed"
-    await reply(send, repr(seen))
+    await reply(send, repr(state_seen(scope["state"])))
+
+
+def state_seen(state: dict[str, Any]) -> dict[str, Any]:
+    """What a scope's ``state`` holds; it is changed afterwards."""
+    seen = {"number": state["number"], "keys": sorted(state), "type": type(state).__name__}
+    state["shared"].append(len(state["shared"]))
+    seen["length"] = len(state["shared"])
+    state["own"] = state["number"] = "changed"
+    return seen
 
 
 @scenario

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from apps import bodies, disconnects, generic, streams  # noqa: F401 (they register their scenarios)
+from apps import bodies, disconnects, generic, streams, websockets  # noqa: F401 (they register their scenarios)
 from apps.generic import LIFESPAN
 from apps.registry import SCENARIOS, App, Receive, Scope, Send, reply
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.checks import body, run_script, script_request, start, still_serves
+from support.checks import body, run_script, script_request, start, still_serves, taken_until_blocked
 from support.wire import request_bytes
 
 DISCONNECT = {"type": "http.disconnect"}
@@ -138,20 +138,11 @@ def test_H116_blocked_send_ends_when_the_client_leaves(server, tag, how):
     with server.connect(receive_buffer=4096) as connection:
         connection.request("GET", f"/chunked_flood/{1 << 32}?{tag}")
         connection.head()
-        blocked(server, tag)
+        taken_until_blocked(server, tag)
         leave(connection, how)
         ended = server.probe.expect("flood_ended", tag, limit=60)
     assert ended["error"] is not None or ended["taken"] == 1 << 32
     still_serves(server)
-
-
-def blocked(server, tag):
-    """Returns when send() has taken something and then nothing for 20 turns of the server."""
-    last, same = -1, 0
-    while same < 20:
-        now = int(server.get(f"/taken?{tag}").body)
-        same = same + 1 if now == last and now > 0 else 0
-        last = now
 
 
 @pytest.mark.parametrize("how", ["closes", "resets"])

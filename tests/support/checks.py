@@ -59,6 +59,16 @@ def require_extension(server: ServerProcess, name: str) -> None:
         raise NotAdvertised(name)
 
 
+def taken_until_blocked(server: ServerProcess, tag: str) -> int:
+    """How much a flood's send() has taken when it takes nothing more for 20 turns of the server."""
+    last, same = -1, 0
+    while same < 20:
+        now = int(server.get(f"/taken?{tag}").body)
+        same = same + 1 if now == last and now > 0 else 0
+        last = now
+    return last
+
+
 def raised(outcome: Any) -> bool:
     return isinstance(outcome, dict) and "oserror" in outcome
 
