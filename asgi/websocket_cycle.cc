@@ -224,18 +224,18 @@ bool WebSocketCycle::send_data(const SocketMessage& message) {
 }
 
 bool WebSocketCycle::close(const SocketMessage& message) {
-  CloseMessage close;
-  if (!read_close(message, close)) return false;
   if (state_ == State::kClosed) return refuse_closed();
   if (state_ == State::kDenying) return unexpected(message);
   if (state_ == State::kConnecting) {
-    // ASGI: closed before it was accepted, the handshake is answered 403.
+    // ASGI: closed before it was accepted, the handshake is answered 403. Code and reason go nowhere and are
+    // not read: FastAPI gives its validation errors, a list, as the reason.
     state_ = State::kClosed;
     code_ = websocket::kAbnormalClosure;
     connection::Exchange* exchange = std::exchange(exchange_, nullptr);
     if (!answer_error(*exchange, 403)) exchange->detach();
   } else {
-    if (!succeed(socket_->close(close.code, close.reason))) return false;
+    CloseMessage close;
+    if (!read_close(message, close) || !succeed(socket_->close(close.code, close.reason))) return false;
     socket_ = nullptr;
     state_ = State::kClosed;
     code_ = close.code;

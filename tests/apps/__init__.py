@@ -2,5 +2,5 @@
 
 scenarios    one application for most tests; the path's first part names the scenario
 lifespans    one application for each way a lifespan can go
-starlette_app, fastapi_app   what users write, for tests/frameworks and conformance/parity
+starlette_app, fastapi_app, starlette_websockets   what users write, for tests/frameworks and conformance/parity
 """

@@ -49,7 +49,7 @@ async def script(scope: Scope, receive: Receive, send: Send) -> None:
         elif step == "read":
             outcomes.append(await read_body(receive))
         elif step == "receive":
-            outcomes.append(await receive())
+            outcomes.append(readable(await receive()))
         elif isinstance(step, str):
             verb, _, name = step.partition(":")
             if verb == "gate":
@@ -107,6 +107,8 @@ def readable(value: Any) -> Any:
         return {key: readable(item) for key, item in value.items() if key != "state"}
     if isinstance(value, (list, tuple)):
         return type(value)(readable(item) for item in value)
+    if isinstance(value, int) and type(value) is not bool:
+        return int(value)
     return value if isinstance(value, PLAIN) else repr(value)
 
 

@@ -41,7 +41,7 @@ async def websocket_echo(scope: Scope, receive: Receive, send: Send) -> None:
     say("called", tag_of(scope))
     while (message := await receive())["type"] == "websocket.receive":
         await send({**message, "type": "websocket.send"})
-    say("left", tag_of(scope), message=message)
+    say("left", tag_of(scope), message=readable(message))
 
 
 @scenario

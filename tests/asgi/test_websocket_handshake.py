@@ -63,6 +63,13 @@ def test_W25_close_before_the_accept_is_403(server, tag, event):
         next_is_right_or_closed(peer)
 
 
+def test_code_and_reason_of_a_refusal_are_not_looked_at(server, tag):
+    """FastAPI gives what did not validate, a list, as the reason."""
+    with scripted(server, tag, "receive", {**CLOSE, "code": 1008, "reason": [{"loc": ["path"]}]}) as peer:
+        assert peer.response().status == 403
+    assert outcomes(server, tag)[-1] is None
+
+
 def test_W25b_receive_after_such_a_close(server, tag):
     with scripted(server, tag, "receive", CLOSE, "receive") as peer:
         peer.response()
