@@ -71,10 +71,12 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60), starting from its corpus
 	@scripts/build fuzz
 	scripts/fuzz $(FUZZ_SECONDS)
 
-conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us; the reliability scoreboard; Autobahn (20 minutes)
+conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us; the reliability scoreboard; Chromium; Autobahn (20 minutes)
+	@$(BOOTSTRAP) build test browser
 	$(PY) -m conformance.http1
 	$(PY) -m conformance.parity
 	$(PY) -m conformance.reliability
+	$(PY) -m conformance.browser
 	$(PY) -m conformance.autobahn
 
 conformance-asgi: build ## the numbered rows of ASGI with peers and us, one table (40 minutes)
