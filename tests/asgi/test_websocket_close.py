@@ -223,7 +223,6 @@ BAD_TEXT = {
     "too_high": frames((TEXT, b"\xf4\x90\x80\x80")),
     "cut_short": frames((TEXT, b"\xe2\x82")),
     "in_the_second_frame": frames((TEXT, b"fine", PART), (CONTINUATION, b"\xff")),
-    "in_a_message_without_end": frames((TEXT, b"fine\xff", PART)),
 }
 UNMASKED = {"unmasked": frames((TEXT, b"plain", {"mask": None}))}
 BAD_CLOSE = {
@@ -270,6 +269,10 @@ def test_W42_text_that_is_no_UTF8(server, tag, fault):
 @each(BAD_TEXT)
 def test_W42b_text_that_is_no_UTF8_is_1007(server, tag, fault):
     assert fails(server, tag, fault) == 1007
+
+
+def test_bad_text_is_refused_before_its_message_ends(server, tag):
+    assert fails(server, tag, frames((TEXT, b"fine\xff", PART))) == 1007
 
 
 @each(UNMASKED)
