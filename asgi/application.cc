@@ -11,6 +11,8 @@ namespace {
 // First steps taken inside one turn's read callbacks. Beyond it tasks wait for the loop's own
 // queue, so that a flood of requests cannot starve accepts, timers and other tasks.
 constexpr unsigned kMaxEagerPerTurn = 512;
+// Objects kept of requests that are over: as many as begin in a few turns, about half a kilobyte each.
+constexpr std::size_t kMaxSpares = 128;
 }  // namespace
 
 Application::Application(Module& module, PyObject* owner, net::Loop& loop, Scheduler* scheduler,
@@ -35,7 +37,7 @@ bool Application::prepare(std::string root_path, PyObject* state) {
 
 void Application::on_exchange(connection::Exchange& exchange, const base::RequestHead& head) {
   if (exchange.handshake() != nullptr) return begin_websocket(exchange, head);
-  CycleObjects objects = spare_ ? std::move(spare_) : new_cycle_objects(module_);
+  CycleObjects objects = take_spare();
   if (!objects) {
     PyErr_WriteUnraisable(owner_);
     return exchange.detach();
@@ -47,9 +49,29 @@ void Application::on_exchange(connection::Exchange& exchange, const base::Reques
     return http.on_start_failure();
   }
   // Most requests are answered by the first step, and most applications keep nothing of them.
-  if (!objects.unshared()) return;
+  if (CycleObjects::unshared(objects.cycle, objects.receive, objects.send)) keep(std::move(objects));
+}
+
+void Application::on_run_over(Ref& owner_object, Ref& receive, Ref& send) {
+  auto* type = reinterpret_cast<PyTypeObject*>(module_.http_cycle_type.get());
+  if (!Py_IS_TYPE(owner_object.get(), type)) return;
+  // The cycle's own reference to the server may be the last: then nobody begins another request.
+  if (Py_REFCNT(owner_) == 1) return;
+  if (!CycleObjects::unshared(owner_object, receive, send)) return;
+  keep({std::move(owner_object), std::move(receive), std::move(send)});
+}
+
+void Application::keep(CycleObjects objects) {
+  if (!app_ || spares_.size() >= kMaxSpares) return;
   objects.end();
-  spare_ = std::move(objects);
+  spares_.push_back(std::move(objects));
+}
+
+CycleObjects Application::take_spare() {
+  if (spares_.empty()) return new_cycle_objects(module_);
+  CycleObjects objects = std::move(spares_.back());
+  spares_.pop_back();
+  return objects;
 }
 
 void Application::begin_websocket(connection::Exchange& exchange, const base::RequestHead& head) {
@@ -124,7 +146,7 @@ void Application::let_go() {
   app_.reset();
   context_.reset();
   scopes_.clear();
-  spare_ = {};
+  spares_.clear();
 }
 
 }  // namespace fasterapi::asgi

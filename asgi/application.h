@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "asgi/http_cycle.h"
 #include "asgi/messages.h"
@@ -17,7 +18,7 @@ namespace fasterapi::asgi {
 
 class Scheduler;
 
-class Application final : public connection::Handler {
+class Application final : public connection::Handler, private RunKeeper {
  public:
   // `owner`: the Python object that this one is a part of.
   Application(Module& module, PyObject* owner, net::Loop& loop, Scheduler* scheduler, PyObject* app,
@@ -56,6 +57,9 @@ class Application final : public connection::Handler {
   bool start(Ref scope, PyObject* receive, PyObject* send, PyObject* cycle, RunOwner& owner);
   StartOptions options(PyObject* task_factory);
   Ref task_factory_of_loop();
+  void on_run_over(Ref& owner_object, Ref& receive, Ref& send) override;
+  CycleObjects take_spare();
+  void keep(CycleObjects objects);
 
   Module& module_;
   PyObject* owner_;
@@ -67,8 +71,8 @@ class Application final : public connection::Handler {
   Ref context_;
   Ref task_keywords_;
   ScopeBuilder scopes_;
-  Runs runs_;
-  CycleObjects spare_;  // of a request that is over
+  Runs runs_{*this};
+  std::vector<CycleObjects> spares_;  // of requests that are over
   std::uint64_t turn_ = 0;
   unsigned eager_this_turn_ = 0;
   HeaderList headers_;

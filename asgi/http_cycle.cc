@@ -334,7 +334,7 @@ HttpCycle& CycleObjects::begin(Module& module, Application& application, connect
   return begun;
 }
 
-bool CycleObjects::unshared() const {
+bool CycleObjects::unshared(const Ref& cycle, const Ref& receive, const Ref& send) {
   auto is_free = [](const Ref& method) {
     auto* function = reinterpret_cast<PyCFunctionObject*>(method.get());
     return Py_REFCNT(method.get()) == 1 && function->m_weakreflist == nullptr;

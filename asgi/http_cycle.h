@@ -74,7 +74,7 @@ struct CycleObjects {
   // The cycle of a new exchange, attached to it.
   HttpCycle& begin(Module& module, Application& application, connection::Exchange& exchange);
   // Whether nobody else has a reference left: then they may serve another request.
-  bool unshared() const;
+  static bool unshared(const Ref& cycle, const Ref& receive, const Ref& send);
   void end();
 };
 

@@ -11,8 +11,9 @@ namespace fasterapi::asgi {
 
 struct Run {
   PyObject_HEAD Module* module;
-  Ref app, scope, receive, send;  // until the first step
-  Ref coroutine;                  // what the application returned, as an iterator to send to
+  Ref app, scope;     // until the first step
+  Ref coroutine;      // what the application returned, as an iterator to send to
+  Ref receive, send;  // these and the owner until the end
   Ref owner_object;
   RunOwner* owner;  // null once the run has ended
   bool running;     // inside a step: whoever sends or throws now is refused, as by a coroutine
@@ -67,11 +68,12 @@ Run& self_of(PyObject* object) { return *reinterpret_cast<Run*>(object); }
 void end(Run& self, PyObject* error) {
   RunOwner* owner = std::exchange(self.owner, nullptr);
   if (owner == nullptr) return;
+  Runs* runs = self.list;  // none during the first step
   self.unlink();
   owner->on_run_end(error);
   self.coroutine.reset();
-  self.owner_object.reset();
-  self.task.reset();
+  if (runs != nullptr) runs->keeper().on_run_over(self.owner_object, self.receive, self.send);
+  for (Ref* ref : {&self.receive, &self.send, &self.owner_object, &self.task}) ref->reset();
 }
 
 // Calls the application, once. False with an error set.
@@ -79,7 +81,7 @@ bool call_application(Run& self) {
   PyObject* arguments[] = {nullptr, self.scope.get(), self.receive.get(), self.send.get()};
   Ref returned = Ref::steal(
       PyObject_Vectorcall(self.app.get(), arguments + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr));
-  for (Ref* ref : {&self.app, &self.scope, &self.receive, &self.send}) ref->reset();
+  for (Ref* ref : {&self.app, &self.scope}) ref->reset();
   if (!returned) return false;
   if (PyCoro_CheckExact(returned.get())) {
     self.coroutine = std::move(returned);

@@ -19,9 +19,20 @@ class RunOwner {
   ~RunOwner() = default;
 };
 
+// Is offered what a run that outlived its first step was started with: the run has ended, and lets go of what
+// is not taken.
+class RunKeeper {
+ public:
+  virtual void on_run_over(Ref& owner_object, Ref& receive, Ref& send) = 0;
+
+ protected:
+  ~RunKeeper() = default;
+};
+
 // The runs that have not ended; a doubly linked list through them. Owned by the application.
 class Runs {
  public:
+  explicit Runs(RunKeeper& keeper) : keeper_(keeper) {}
   ~Runs() { release(); }
   // Lets go of the tasks: their loop has closed, and nobody will step them again.
   void release();
@@ -33,9 +44,11 @@ class Runs {
   Ref take_spare() { return std::move(spare_); }
   void keep_spare(Ref arguments) { spare_ = std::move(arguments); }
   std::size_t size() const { return size_; }
+  RunKeeper& keeper() const { return keeper_; }
 
  private:
   friend struct Run;
+  RunKeeper& keeper_;
   Run* first_ = nullptr;
   Ref spare_;
   std::size_t size_ = 0;

@@ -19,8 +19,8 @@ async def answer(send, data):
     await send({"type": "http.response.body", "body": data})
 
 
-@pytest.fixture
-def served(in_process):
+@pytest.fixture(params=["in its first step", "after a wait"])
+def served(in_process, request):
     """Serves a function of (number of the request, receive, send), whose result is the answer."""
 
     def serve(function):
@@ -31,6 +31,8 @@ def served(in_process):
             if scope["type"] == "lifespan":
                 return
             count += 1
+            if request.param == "after a wait":
+                await asyncio.sleep(0)
             await answer(send, str(await function(count, receive, send)).encode())
 
         return in_process(app, lifespan="off")
