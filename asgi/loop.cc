@@ -423,6 +423,17 @@ int Scheduler::watched_fd(PyObject* file) const {
   return -1;
 }
 
+// The number may be another's by now.
+void Scheduler::remove_transport(int fd, SocketTransport& transport) {
+  auto found = transports_.find(fd);
+  if (found != transports_.end() && found->second == &transport) transports_.erase(found);
+}
+
+SocketTransport* Scheduler::transport_of(int fd) const {
+  auto found = transports_.find(fd);
+  return found == transports_.end() ? nullptr : found->second;
+}
+
 // By value: what dies with it dies here, and no sooner.
 void Scheduler::retire(Ref removed) {  // NOLINT(performance-unnecessary-value-param)
   if (!removed) return;

@@ -23,6 +23,8 @@
 
 namespace fasterapi::asgi {
 
+class SocketTransport;
+
 class Scheduler {
  public:
   Scheduler(PyObject* self, Module& module);
@@ -48,6 +50,10 @@ class Scheduler {
                 Py_ssize_t count);
   int unwatch(int fd, Event event);      // 1: there was a callback, 0: none, -1: error set
   int watched_fd(PyObject* file) const;  // -1: none
+  // The transports by descriptor, each from its beginning to its end.
+  void add_transport(int fd, SocketTransport& transport) { transports_[fd] = &transport; }
+  void remove_transport(int fd, SocketTransport& transport);
+  SocketTransport* transport_of(int fd) const;  // null: none
   void close();
   // Called once when the loop closes, while its handles can still be closed.
   void add_close_hook(void* self, void (*run)(void*)) { close_hooks_.push_back({self, run}); }
@@ -139,6 +145,7 @@ class Scheduler {
   std::vector<Handle*> timers_;  // a binary heap by (when, sequence), owned references
   std::uint64_t next_sequence_ = 0;
   std::unordered_map<int, Watcher> watchers_;
+  std::unordered_map<int, SocketTransport*> transports_;
   std::mutex foreign_mutex_;
   std::vector<Handle*> foreign_;  // from other threads; owned references, guarded by the mutex
   std::atomic<bool> foreign_waits_ = false;

@@ -7,6 +7,7 @@
 
 #include "asgi/guard.h"
 #include "asgi/loop.h"
+#include "asgi/socket_transport.h"
 
 namespace fasterapi::asgi {
 
@@ -182,21 +183,25 @@ PyObject* run_once(PyObject* object, PyObject*) {
   Py_RETURN_NONE;
 }
 
-// A file descriptor, or what has a fileno(), as selectors take them. -1 with ValueError set.
-int descriptor_of(Module& module, PyObject* file) {
+// A file descriptor, or what has a fileno(), as selectors take them. False with ValueError set.
+bool read_descriptor(Module& module, PyObject* file, long& fd) {
   Ref number = PyLong_Check(file) ? Ref::share(file) : call_method(file, module.names.fileno);
   if (number && !PyLong_Check(number.get())) number = Ref::steal(PyNumber_Long(number.get()));
-  const long fd = number ? PyLong_AsLong(number.get()) : -1;
-  if (PyErr_Occurred()) {
-    for (PyObject* expected :
-         {PyExc_AttributeError, PyExc_TypeError, PyExc_ValueError, PyExc_OverflowError}) {
-      if (!PyErr_ExceptionMatches(expected)) continue;
-      PyErr_Clear();
-      PyErr_Format(PyExc_ValueError, "Invalid file object: %R", file);
-      break;
-    }
-    return -1;
+  fd = number ? PyLong_AsLong(number.get()) : -1;
+  if (!PyErr_Occurred()) return true;
+  for (PyObject* expected : {PyExc_AttributeError, PyExc_TypeError, PyExc_ValueError, PyExc_OverflowError}) {
+    if (!PyErr_ExceptionMatches(expected)) continue;
+    PyErr_Clear();
+    PyErr_Format(PyExc_ValueError, "Invalid file object: %R", file);
+    break;
   }
+  return false;
+}
+
+// The same, and a number that can be one. -1 with ValueError set.
+int descriptor_of(Module& module, PyObject* file) {
+  long fd = -1;
+  if (!read_descriptor(module, file, fd)) return -1;
   if (fd >= 0 && fd <= INT_MAX) return static_cast<int>(fd);
   PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %ld", fd);
   return -1;
@@ -227,6 +232,29 @@ PyObject* unwatch(PyObject* object, PyObject* file) {
   if (fd < 0) return nullptr;
   int removed = self.unwatch(fd, kEvent);
   return removed < 0 ? nullptr : PyBool_FromLong(removed);
+}
+
+// RuntimeError if a transport has the descriptor: one of ours, or a datagram transport of asyncio's.
+PyObject* ensure_fd_no_transport(PyObject* object, PyObject* file) {
+  Scheduler& self = self_of(object);
+  long fd = -1;
+  if (!read_descriptor(self.module(), file, fd)) return nullptr;
+  if (fd < 0 || fd > INT_MAX) Py_RETURN_NONE;  // a file that is closed: nobody's
+  SocketTransport* transport = self.transport_of(static_cast<int>(fd));
+  Ref user;
+  if (transport != nullptr && transport->holds_descriptor()) {
+    user = Ref::share(transport->object());
+  } else {
+    Ref others = Ref::steal(PyObject_GetAttr(object, self.module().names._transports));
+    Ref number = Ref::steal(PyLong_FromLong(fd));
+    user = others && number ? call_method(others.get(), self.module().names.get, number.get()) : Ref();
+    if (!user) return nullptr;
+    if (user.get() == Py_None) Py_RETURN_NONE;
+    Ref closing = call_method(user.get(), self.module().names.is_closing);
+    if (!closing) return nullptr;
+    if (closing.get() == Py_True) Py_RETURN_NONE;
+  }
+  return PyErr_Format(PyExc_RuntimeError, "File descriptor %R is used by transport %R", file, user.get());
 }
 
 // BaseEventLoop's own flag: stop() sets it, run_forever() asks after each turn. Kept here, where each
@@ -323,6 +351,7 @@ PyMethodDef kMethods[] = {
     {"_add_writer", FASTERAPI_FAST(guarded<&watch<Scheduler::Event::kWrite>>), METH_FASTCALL, nullptr},
     {"_remove_reader", guarded<&unwatch<Scheduler::Event::kRead>>, METH_O, nullptr},
     {"_remove_writer", guarded<&unwatch<Scheduler::Event::kWrite>>, METH_O, nullptr},
+    {"_ensure_fd_no_transport", guarded<&ensure_fd_no_transport>, METH_O, nullptr},
     {"_set_native_debug", set_native_debug, METH_O, nullptr},
     {"_set_native_task_factory", set_native_task_factory, METH_O, nullptr},
     {"_close_native", guarded<&close_native>, METH_NOARGS, nullptr},

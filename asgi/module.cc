@@ -118,7 +118,7 @@ int execute(PyObject* module) {
   if (add_handle_types(module, state) != 0 || add_scheduler_type(module, state) != 0 ||
       add_awaitable_types(module, state) != 0 || add_run_type(module, state) != 0 ||
       add_http_cycle_type(module, state) != 0 || add_websocket_cycle_type(module, state) != 0 ||
-      add_server_type(module, state) != 0) {
+      add_server_type(module, state) != 0 || add_socket_transport_type(module, state) != 0) {
     return -1;
   }
   return 0;
@@ -165,7 +165,12 @@ int Module::load() {
       !load_attribute(format_callback, "asyncio.format_helpers", "_format_callback_source") ||
       !load_attribute(base_events, "asyncio", "base_events") ||
       !load_attribute(handle_class, "asyncio", "Handle") ||
-      !load_attribute(timer_handle_class, "asyncio", "TimerHandle")) {
+      !load_attribute(timer_handle_class, "asyncio", "TimerHandle") ||
+      !load_attribute(buffered_protocol, "asyncio", "BufferedProtocol") ||
+      !load_attribute(socket_transport_class, "asyncio.selector_events", "_SelectorSocketTransport") ||
+      !load_attribute(transport_socket, "asyncio.trsock", "TransportSocket") ||
+      !load_attribute(set_result_unless_cancelled, "asyncio.futures", "_set_result_unless_cancelled") ||
+      !load_attribute(sendfile_mode, "asyncio.constants", "_SendfileMode")) {
     return -1;
   }
   Ref base_loop = import_attribute("asyncio", "BaseEventLoop");
@@ -206,15 +211,18 @@ void Module::clear() {
                    &http_cycle_type,   &websocket_cycle_type,
                    &server_type,       &client_disconnected,
                    &completed,         &empty_bytes,
-                   &all_tasks_data,    &all_tasks_add}) {
+                   &all_tasks_data,    &all_tasks_add,
+                   &buffered_protocol, &socket_transport_class,
+                   &transport_socket,  &set_result_unless_cancelled,
+                   &sendfile_mode,     &socket_transport_type}) {
     ref->reset();
   }
 }
 
 int Module::traverse(visitproc visit, void* arg) {
-  for (Ref* ref :
-       {&scheduler_type, &handle_type, &timer_handle_type, &completed_type, &awaitable_type, &run_type,
-        &http_cycle_type, &websocket_cycle_type, &server_type, &client_disconnected, &completed}) {
+  for (Ref* ref : {&scheduler_type, &handle_type, &timer_handle_type, &completed_type, &awaitable_type,
+                   &run_type, &http_cycle_type, &websocket_cycle_type, &server_type, &client_disconnected,
+                   &completed, &socket_transport_type}) {
     Py_VISIT(ref->get());
   }
   return 0;

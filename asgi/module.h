@@ -20,7 +20,10 @@ namespace fasterapi::asgi {
   X(call_soon) X(call_later) X(cancel) X(add_reader) X(remove_reader) X(copy) X(error) X(warning) X(exc_info) X(message) X(exception) X(handle) \
   X(source_traceback) X(close) X(call_exception_handler) X(slow_callback_duration) X(time) X(_check_thread) X(_check_callback) \
   X(get_task_factory) X(extensions) X(trailers) X(more_trailers) X(name) X(_thread_id) X(__await__) X(callback) X(when) X(delay) X(logger) X(fileno) \
-  X(text) X(bytes) X(code) X(reason) X(subprotocol) X(subprotocols) X(websocket) X(ws) X(wss) X(compress) X(socket) X(set_exception)
+  X(text) X(bytes) X(code) X(reason) X(subprotocol) X(subprotocols) X(websocket) X(ws) X(wss) X(compress) X(socket) X(set_exception) \
+  X(getsockname) X(getpeername) X(sockname) X(peername) X(_transports) X(_attach) X(_detach) X(connection_made) X(connection_lost) \
+  X(data_received) X(eof_received) X(get_buffer) X(buffer_updated) X(pause_writing) X(resume_writing) X(transport) X(protocol) X(debug) X(join) \
+  X(get) X(is_closing)
 // Those that are no C++ identifiers, under the names that they have here.
 #define FASTERAPI_TEXTS(X) \
   X(http_request, "http.request") X(http_disconnect, "http.disconnect") X(http_trailers, "http.response.trailers") \
@@ -54,6 +57,11 @@ struct Module {
   Ref base_events;      // the module asyncio.base_events, for the logger that is there
   Ref handle_class;     // asyncio.Handle
   Ref timer_handle_class;
+  Ref buffered_protocol;            // asyncio.BufferedProtocol
+  Ref socket_transport_class;       // asyncio.selector_events._SelectorSocketTransport
+  Ref transport_socket;             // asyncio.trsock.TransportSocket
+  Ref set_result_unless_cancelled;  // asyncio.futures._set_result_unless_cancelled
+  Ref sendfile_mode;                // asyncio.constants._SendfileMode.TRY_NATIVE
 
   // Our own.
   Ref scheduler_type;
@@ -65,6 +73,7 @@ struct Module {
   Ref http_cycle_type;
   Ref websocket_cycle_type;
   Ref server_type;
+  Ref socket_transport_type;
   Ref client_disconnected;  // the OSError that send() raises once the client has gone
 
   Ref completed;  // the one awaitable that is always done, with None
@@ -99,6 +108,7 @@ int add_run_type(PyObject* module, Module& state);
 int add_http_cycle_type(PyObject* module, Module& state);
 int add_websocket_cycle_type(PyObject* module, Module& state);
 int add_server_type(PyObject* module, Module& state);
+int add_socket_transport_type(PyObject* module, Module& state);
 
 // Makes a heap type that belongs to the module, and keeps it in `slot`.
 int add_type(PyObject* module, PyType_Spec& spec, Ref& slot);

@@ -6,6 +6,7 @@ Everything here is called from the loop's own thread, except ``Scheduler.call_so
 import asyncio
 import contextvars
 import logging
+import socket
 from collections.abc import Callable, MutableMapping
 from typing import Any, TypedDict
 
@@ -18,9 +19,33 @@ class Scheduler:
     """Mixed in before ``asyncio.SelectorEventLoop``: callbacks, timers, readiness and the run of
     one turn. See ``fasterapi.loop.EventLoop``."""
 
+    def _ensure_fd_no_transport(self, fd: Any) -> None: ...
     def _set_native_debug(self, enabled: bool) -> None: ...
     def _set_native_task_factory(self, factory: Any) -> None: ...
     def _close_native(self) -> None: ...
+
+class SocketTransport(asyncio.Transport):
+    """The transport of a connected, non-blocking stream socket, as asyncio's own: it owns the socket, and
+    schedules ``protocol.connection_made``, then reading, then ``waiter``'s result. ``isinstance`` finds
+    asyncio's class in it.
+
+    Raises:
+        TypeError: ``loop`` is not a ``fasterapi.loop.EventLoop``.
+    """
+
+    def __init__(
+        self,
+        loop: Scheduler,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+    ) -> None: ...
+    @staticmethod
+    def accept(fd: int) -> tuple[int, Any] | None:
+        """The next connection of a listening socket: a descriptor that does not block, and the peer's
+        address as ``socket`` has it. ``None``: there is none. Raises ``OSError``."""
 
 class WebSocketSettings(TypedDict, total=False):
     """Of every WebSocket (RFC 6455, RFC 7692); as ``Settings``."""

@@ -10,14 +10,16 @@ Use it alone with ``asyncio.Runner(loop_factory=fasterapi.loop.new_event_loop)``
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import errno
 import selectors
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
-from fasterapi._native import Scheduler
+from fasterapi._native import Scheduler, SocketTransport
 
 __all__ = ["EventLoop", "new_event_loop"]
 
@@ -41,6 +43,20 @@ class _NoSelector(selectors.BaseSelector):
         return {}
 
 
+_SOCKET_MEMBERS = [vars(socket.SocketType)[name] for name in ("family", "type", "proto")]
+
+
+def _family(host: Any) -> socket.AddressFamily | None:
+    """The family of a numeric IP address without a zone; None: anything else."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except (OSError, TypeError, ValueError):
+            continue
+        return family
+    return None
+
+
 class EventLoop(Scheduler, asyncio.SelectorEventLoop):
     """An asyncio event loop whose turn is one poll of the native loop. Linux only, one thread."""
 
@@ -50,6 +66,7 @@ class EventLoop(Scheduler, asyncio.SelectorEventLoop):
     _check_closed: Callable[[], None]
     _check_running: Callable[[], None]
     _check_callback: Callable[[Any, str], None]
+    _transports: MutableMapping[int, Any]
 
     def __init__(self) -> None:
         super().__init__(_NoSelector())
@@ -100,6 +117,104 @@ class EventLoop(Scheduler, asyncio.SelectorEventLoop):
         if removed and self.is_running() and threading.current_thread() is threading.main_thread():
             signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
         return removed
+
+    def _make_socket_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+    ) -> SocketTransport:
+        self._ensure_fd_no_transport(sock)
+        return SocketTransport(self, sock, protocol, waiter, extra, server)
+
+    async def create_connection(  # type: ignore[override]
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        host: Any = None,
+        port: Any = None,
+        **options: Any,
+    ) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
+        """As asyncio's. Numeric addresses without further wishes take a shorter way."""
+        family = None if options or self.get_debug() else _family(host)
+        if family is None or not isinstance(port, int):
+            return await super().create_connection(protocol_factory, host, port, **options)
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, socket.IPPROTO_TCP)
+        try:
+            connected = self.create_future()
+            self._sock_connect(connected, sock, (host, port))
+            await connected
+            protocol, started = protocol_factory(), self.create_future()
+            transport = SocketTransport(self, sock, protocol, started)
+        except BaseException:
+            sock.close()
+            raise
+        try:
+            await started
+        except BaseException:
+            transport.close()
+            raise
+        return transport, protocol
+
+    async def _sendfile_native(self, transp: Any, *arguments: Any) -> int:
+        self._transports[transp.get_extra_info("socket").fileno()] = transp  # where asyncio takes it out
+        sent: int = await super()._sendfile_native(transp, *arguments)  # type: ignore[misc]
+        return sent
+
+    def _accept_connection(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        sock: socket.socket,
+        sslcontext: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        *timeouts: float,
+    ) -> None:
+        """A listener is ready. What is neither TLS nor to be logged needs no task for each connection."""
+        if sslcontext is None and not self.get_debug():
+            # As numbers: the enumerations that a socket shows cost more than the calls for which they would be.
+            family, kind, proto = (member.__get__(sock) for member in _SOCKET_MEMBERS)
+            for _ in range(backlog):
+                if sock.fileno() < 0:
+                    return  # closed by a protocol's factory
+                try:
+                    found = SocketTransport.accept(sock.fileno())
+                except OSError:
+                    break  # asyncio's own meets it too, and knows what to do
+                if found is None:
+                    return
+                accepted = socket.socket(family, kind | socket.SOCK_NONBLOCK, proto, found[0])
+                contextvars.copy_context().run(self._serve, protocol_factory, accepted, found[1], server)
+            else:
+                return
+        super()._accept_connection(protocol_factory, sock, sslcontext, server, backlog, *timeouts)  # type: ignore[misc]
+
+    def _serve(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        accepted: socket.socket,
+        address: Any,
+        server: Any,
+    ) -> None:
+        try:
+            SocketTransport(self, accepted, protocol_factory(), None, {"peername": address}, server)
+        except BaseException:
+            accepted.close()
+            raise
+
+    def _sock_connect(self, fut: asyncio.Future[None], sock: socket.socket, address: Any) -> None:
+        # Who listens on this machine has answered by now: asking once more costs less than waiting does.
+        error = sock.connect_ex(address)
+        if error == errno.EINPROGRESS:
+            error = sock.connect_ex(address)
+        if error in (errno.EINPROGRESS, errno.EALREADY, errno.EINTR, errno.EAGAIN):
+            super()._sock_connect(fut, sock, address)  # type: ignore[misc]  # waits
+        elif error in (0, errno.EISCONN):
+            fut.set_result(None)
+        else:
+            fut.set_exception(OSError(error, f"Connect call failed {address}"))
 
     def set_debug(self, enabled: bool) -> None:
         """Debug mode: slow callbacks are logged, calls from a wrong thread refused."""

@@ -16,9 +16,10 @@ enum class Kind : unsigned char {
   kCycle,
   kAwaitable,
   kRun,
+  kTransport,
 };
-inline constexpr std::array<std::string_view, 7> kKindNames = {"server", "connection", "stream", "listener",
-                                                               "cycle",  "awaitable",  "run"};
+inline constexpr std::array<std::string_view, 8> kKindNames = {"server", "connection", "stream", "listener",
+                                                               "cycle",  "awaitable",  "run",    "transport"};
 
 class Ledger {
  public:
