@@ -8,7 +8,7 @@
 namespace fasterapi::asgi {
 
 namespace {
-// First steps taken inside one turn's read callbacks. Beyond it tasks wait for the loop's own
+// Steps taken inside one turn's read callbacks. Beyond it tasks wait for the loop's own
 // queue, so that a flood of requests cannot starve accepts, timers and other tasks.
 constexpr unsigned kMaxEagerPerTurn = 512;
 // Objects kept of requests that are over: as many as begin in a few turns, about half a kilobyte each.
@@ -97,12 +97,16 @@ bool Application::start(Ref scope, PyObject* receive, PyObject* send, PyObject* 
 }
 
 StartOptions Application::options(PyObject* task_factory) {
+  return {asyncio_loop_.get(), scheduler_,           task_factory,
+          context_.get(),      task_keywords_.get(), take_eager_step()};
+}
+
+bool Application::take_eager_step() {
   if (turn_ != loop_.turn()) {
     turn_ = loop_.turn();
     eager_this_turn_ = 0;
   }
-  bool eager = eager_this_turn_++ < kMaxEagerPerTurn;
-  return {asyncio_loop_.get(), scheduler_, task_factory, context_.get(), task_keywords_.get(), eager};
+  return eager_this_turn_++ < kMaxEagerPerTurn;
 }
 
 Ref Application::task_factory_of_loop() {

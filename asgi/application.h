@@ -31,6 +31,8 @@ class Application final : public connection::Handler, private RunKeeper {
 
   // logger.error(message, exc_info=error), or without exc_info where `error` is null.
   void report(const char* message, PyObject* error);
+  // The loop, where a task may be stepped inside one of its callbacks: so often in one turn. Null: not now.
+  Scheduler* stepper() { return scheduler_ != nullptr && take_eager_step() ? scheduler_ : nullptr; }
   PyObject* asyncio_loop() const { return asyncio_loop_.get(); }
   Ref tasks() const { return runs_.tasks(); }
   bool idle() const { return runs_.empty(); }
@@ -55,6 +57,7 @@ class Application final : public connection::Handler, private RunKeeper {
   void begin_websocket(connection::Exchange& exchange, const base::RequestHead& head);
   // False with an error set.
   bool start(Ref scope, PyObject* receive, PyObject* send, PyObject* cycle, RunOwner& owner);
+  bool take_eager_step();
   StartOptions options(PyObject* task_factory);
   Ref task_factory_of_loop();
   void on_run_over(Ref& owner_object, Ref& receive, Ref& send) override;

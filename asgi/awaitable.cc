@@ -5,6 +5,7 @@
 
 #include "asgi/coroutine.h"
 #include "asgi/guard.h"
+#include "asgi/loop.h"
 
 namespace fasterapi::asgi {
 
@@ -18,20 +19,32 @@ void Waiters::remove(PyObject* future) {
   std::erase_if(futures_, [future](const Ref& waiter) { return waiter.get() == future; });
 }
 
-void Waiters::wake(Module& module) {
+namespace {
+
+void complete_future(Module& module, PyObject* future) {
+  Ref done = call_method(future, module.names.done);
+  if (done && done.get() == Py_False) Ref woken = call_method(future, module.names.set_result, Py_None);
+  if (!PyErr_Occurred()) return;
+  if (PyErr_ExceptionMatches(PyExc_RuntimeError)) {
+    PyErr_Clear();  // its loop has closed: nobody waits any more
+  } else {
+    PyErr_WriteUnraisable(future);
+  }
+}
+
+}  // namespace
+
+void Waiters::wake(Module& module, Scheduler* stepper) {
   if (futures_.empty()) return;
   ErrorKept kept;
   for (const Ref& future : std::exchange(futures_, {})) {
-    Ref done = call_method(future.get(), module.names.done);
-    if (done && done.get() == Py_False) {
-      Ref woken = call_method(future.get(), module.names.set_result, Py_None);
+    if (stepper == nullptr) {
+      complete_future(module, future.get());
+      continue;
     }
-    if (!PyErr_Occurred()) continue;
-    if (PyErr_ExceptionMatches(PyExc_RuntimeError)) {
-      PyErr_Clear();  // its loop has closed: nobody waits any more
-    } else {
-      PyErr_WriteUnraisable(future.get());
-    }
+    Scheduler::WakeUp wake_up(*std::exchange(stepper, nullptr));
+    complete_future(module, future.get());
+    wake_up.run();
   }
 }
 

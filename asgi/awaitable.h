@@ -10,13 +10,17 @@
 
 namespace fasterapi::asgi {
 
+class Scheduler;
+
 // Tasks that wait for something of one cycle. A member of the cycle.
 class Waiters {
  public:
   // A future of `loop` that wake() will complete. Null with an error set.
   Ref add(Module& module, PyObject* loop);
   void remove(PyObject* future);
-  void wake(Module& module);
+  // With `stepper`, the first task that waits makes its next step before this returns: for callbacks of
+  // that loop, below which no task is in the middle of a step.
+  void wake(Module& module, Scheduler* stepper = nullptr);
   bool empty() const { return futures_.empty(); }
   int traverse(visitproc visit, void* arg);
   void clear() { futures_.clear(); }

@@ -137,29 +137,40 @@ Handle* Scheduler::call_soon(PyObject* callback, PyObject* const* arguments, Py_
   return handle;
 }
 
-bool Scheduler::catch_first_step(PyObject* callback, Py_ssize_t count, PyObject* context) {
-  if (first_step_ == nullptr || count != 0 || context == nullptr) return false;
-  first_step_->callback_ = Ref::share(callback);
-  first_step_->context_ = Ref::share(context);
+bool Scheduler::catch_first_step(PyObject* callback, PyObject* context) {
+  if (first_step_ == nullptr || context == nullptr) return false;
+  first_step_->call_ = {Ref::share(callback), Ref(), Ref::share(context)};
   first_step_ = nullptr;
   first_task_.expect(module_);  // right after this call the Task's constructor enters it in asyncio's set
   return true;
 }
 
-void Scheduler::FirstStep::run() {
-  if (!callback_) return;
-  bool entered = PyContext_Enter(context_.get()) == 0;  // a copy made for this task: nobody is in it
-  if (entered && Ref::steal(PyObject_CallNoArgs(callback_.get()))) {
-    PyContext_Exit(context_.get());
+bool Scheduler::catch_wake_up(PyObject* callback, PyObject* future, PyObject* context) {
+  if (wake_up_ == nullptr || context == nullptr || debug_) return false;
+  wake_up_->call_ = {Ref::share(callback), Ref::share(future), Ref::share(context)};
+  wake_up_ = nullptr;
+  return true;
+}
+
+void Scheduler::FirstStep::run() { scheduler_.run_caught(call_); }
+
+// In its context, which nobody is in: a copy made for the task.
+void Scheduler::run_caught(const CaughtCall& call) {
+  if (!call.callback) return;
+  PyObject* argument = call.argument.get();
+  const std::size_t count = argument == nullptr ? 0 : 1;
+  bool entered = PyContext_Enter(call.context.get()) == 0;
+  if (entered && Ref::steal(PyObject_Vectorcall(call.callback.get(), &argument, count, nullptr))) {
+    PyContext_Exit(call.context.get());
     return;
   }
   Ref error = take_error();
-  if (entered) PyContext_Exit(context_.get());
-  Handle* handle =
-      scheduler_.make(scheduler_.module_.handle_type.get(), callback_.get(), nullptr, 0, context_.get());
-  if (handle == nullptr) return scheduler_.stop_with(std::move(error));
+  if (entered) PyContext_Exit(call.context.get());
+  Handle* handle = make(module_.handle_type.get(), call.callback.get(), &argument,
+                        static_cast<Py_ssize_t>(count), call.context.get());
+  if (handle == nullptr) return stop_with(std::move(error));
   give_error(std::move(error));
-  scheduler_.report(handle);
+  report(handle);
   Py_DECREF(handle);
 }
 

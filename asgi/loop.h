@@ -77,6 +77,13 @@ class Scheduler {
   PyObject* self() const { return self_; }
   Module& module() { return module_; }
 
+  // A call_soon() that was not queued.
+  struct CaughtCall {
+    Ref callback;
+    Ref argument;  // or null
+    Ref context;
+  };
+
   // Before Python 3.12 a Task's constructor asks for its first step by call_soon(). While a
   // FirstStep is alive, that one call is caught instead, and run() makes the step at once.
   class FirstStep {
@@ -94,11 +101,31 @@ class Scheduler {
    private:
     friend class Scheduler;
     Scheduler& scheduler_;
-    Ref callback_;
-    Ref context_;
+    CaughtCall call_;
   };
-  // Whether a FirstStep took what call_soon() was given.
-  bool catch_first_step(PyObject* callback, Py_ssize_t count, PyObject* context);
+  // The completion of a future asks for the next step of the task that waits for it, in the same way. While
+  // a WakeUp is alive that call is caught, and run() makes the step at once. Only for the loop's own
+  // callbacks: no task may be in the middle of a step.
+  class WakeUp {
+   public:
+    explicit WakeUp(Scheduler& scheduler) : scheduler_(scheduler) { scheduler_.wake_up_ = this; }
+    ~WakeUp() { scheduler_.wake_up_ = nullptr; }
+    void run() {
+      scheduler_.wake_up_ = nullptr;
+      scheduler_.run_caught(call_);
+    }
+
+   private:
+    friend class Scheduler;
+    Scheduler& scheduler_;
+    CaughtCall call_;
+  };
+  // Whether a FirstStep or a WakeUp took what call_soon() was given.
+  bool catch_call(PyObject* callback, PyObject* const* arguments, Py_ssize_t count, PyObject* context) {
+    if (first_step_ == nullptr && wake_up_ == nullptr) return false;
+    return count == 0 ? catch_first_step(callback, context)
+                      : count == 1 && catch_wake_up(callback, arguments[0], context);
+  }
 
   // An exception that may not be lost: KeyboardInterrupt or SystemExit from a callback, raised
   // by run_once() when the turn has ended. Others go to the loop's exception handler.
@@ -106,6 +133,10 @@ class Scheduler {
   void stop_with(Ref error);
 
  private:
+  bool catch_first_step(PyObject* callback, PyObject* context);
+  bool catch_wake_up(PyObject* callback, PyObject* future, PyObject* context);
+  void run_caught(const CaughtCall& call);
+
   // A file descriptor that Python code watches.
   struct Watcher {
     Watcher(Scheduler& owner, int number)
@@ -152,6 +183,7 @@ class Scheduler {
   PyThreadState* released_ = nullptr;  // while the GIL is released around the poll
   unsigned long thread_ = 0;           // the thread of run_once()
   FirstStep* first_step_ = nullptr;
+  WakeUp* wake_up_ = nullptr;
   FirstTask first_task_;
   std::vector<CloseHook> close_hooks_;
   Ref error_;

@@ -84,7 +84,7 @@ PyObject* call_soon(PyObject* object, PyObject* const* given, Py_ssize_t count, 
   Call call{"call_soon"};
   Scheduler& self = self_of(object);
   if (!call.parse(self.module(), given, count, keywords)) return nullptr;
-  if (self.catch_first_step(call.callback, call.count, call.context)) Py_RETURN_NONE;
+  if (self.catch_call(call.callback, call.arguments, call.count, call.context)) Py_RETURN_NONE;
   return as_object(self.call_soon(call.callback, call.arguments, call.count, call.context));
 }
 

@@ -51,7 +51,7 @@ void WebSocketCycle::on_message(websocket::MessageKind kind, std::string_view pa
     return closed(websocket::kInternalError, {});
   }
   received_.push({std::move(data), payload.size()});
-  receivers_.wake(module_);
+  if (!receivers_.empty()) receivers_.wake(module_, application_.stepper());
 }
 
 void WebSocketCycle::on_pong(std::string_view payload) {
