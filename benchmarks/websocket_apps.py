@@ -1,5 +1,7 @@
 """The raw ASGI applications of the WebSocket rows; as in apps.py, complete and correct, and nothing more."""
 
+from typing import Any
+
 from apps import PUSHED, Message, Receive, Scope, Send, hello
 
 
@@ -34,7 +36,7 @@ async def push(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class FanOut:
-    """Each message goes to every connection."""
+    """Each message goes to every connection: by a topic where the server has some, else by a send() each."""
 
     def __init__(self) -> None:
         self.receivers: set[Send] = set()
@@ -44,6 +46,9 @@ class FanOut:
             await hello(scope, receive, send)
             return
         await receive()
+        if extension := scope.get("extensions", {}).get("fasterapi.websocket"):
+            await self._by_topic(extension["socket"], receive, send)
+            return
         self.receivers.add(send)
         try:
             await send({"type": "websocket.accept"})
@@ -52,6 +57,12 @@ class FanOut:
                     await each(_sent_back(message))
         finally:
             self.receivers.discard(send)
+
+    async def _by_topic(self, socket: Any, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        socket.subscribe("all")
+        while (message := await receive())["type"] == "websocket.receive":
+            socket.publish("all", text=message.get("text"), bytes=message.get("bytes"))
 
 
 fanout = FanOut()
