@@ -46,8 +46,7 @@ def test_a_ping_is_awaited_for_the_seconds_until_its_pong(client):
     one = client()
     [seconds] = one.ask("ping", "")
     assert 0 < seconds < TIMEOUT
-    first, second = one.ask("ping", "a", "b")
-    assert 0 < second <= first < TIMEOUT
+    assert all(0 < each < TIMEOUT for each in one.ask("ping", "a", "b"))
 
 
 def test_a_ping_that_cannot_be_sent_says_why(client):
