@@ -205,7 +205,8 @@ def test_an_end_within_flow_control(callback, way):
 
 def test_writing_on_in_resume_writing(run):
     async def main():
-        more = [b"a" * 300_000, b"b" * 300_000]
+        # Each more than a socket's buffer may grow to: some of it always waits.
+        more = [b"a" * 8_000_000, b"b" * 8_000_000]
 
         def resume(self):
             if more:
@@ -213,8 +214,8 @@ def test_writing_on_in_resume_writing(run):
 
         protocol, peer = await connected(resume_writing=resume)
         with peer:
-            protocol.transport.write(b"c" * 1_000_000)
-            await drained(peer, 1_600_000)
+            protocol.transport.write(b"c" * 8_000_000)
+            await drained(peer, 24_000_000)
             protocol.transport.close()
             assert await protocol.lost is None
             assert not more
