@@ -27,6 +27,7 @@ from . import (  # noqa: E402
     log_injection,
     report,
     slow_readers,
+    sockets,
     uploads,
 )
 from .row import Row  # noqa: E402
@@ -45,6 +46,9 @@ ROWS: dict[str, Row] = {
         disconnects.ROW,
         descriptors.ROW,
         log_injection.ROW,
+        sockets.BOMB_ROW,
+        sockets.FRAMES_ROW,
+        sockets.PINGS_ROW,
         aborts.ROW,
     )
 }

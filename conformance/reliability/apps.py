@@ -105,8 +105,16 @@ async def late(scope: Scope, receive: Receive, send: Send) -> None:
     await reply(send, b"late")
 
 
+async def socket(scope: Scope, receive: Receive, send: Send) -> None:
+    """A WebSocket whose messages are taken and forgotten."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
 APPS = {function.__name__: function for function in (
-    hello, tasks, reads, never_reads, flood, streams, goes_on, waits, late
+    hello, tasks, reads, never_reads, flood, streams, goes_on, waits, late, socket
 )}  # fmt: skip
 
 
