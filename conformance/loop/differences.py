@@ -1,7 +1,7 @@
 """Tests of CPython's that do not pass on fasterapi's loop, each with its reason.
 
 Whoever uses the loop by what asyncio documents can meet none of these: the tests look into the
-scheduler's private parts, or replace them by mocks, which a native scheduler does not have.
+scheduler's private parts, or replace them or its sockets by mocks, which a native scheduler does not know.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 POLL = "mocks the selector, or what its events are turned into; descriptors are polled natively"
 QUEUES = "looks into _ready, _scheduled or _timer_cancelled_count; the queues are native"
 TASK = "puts a Task written in Python in asyncio.tasks.Task's place, and a running loop that only it knows"
+SOCKETS = "puts a mock in a socket's place; sockets are connected and accepted natively"
 ABSTRACT = "what the abstract class lacks, ours has"
 
 _BASE = "test_base_events.BaseEventLoopTests."
@@ -45,6 +46,19 @@ DIFFERENCES: dict[str, str] = {
         )
     },
     _BASE + "test_not_implemented": ABSTRACT,
+    **{
+        f"test_base_events.BaseEventLoopWithSelectorTests.{test}": SOCKETS
+        for test in (
+            "test_accept_connection_exception",
+            "test_accept_connection_retry",
+            "test_create_connection_bluetooth",
+            "test_create_connection_ip_addr",
+            "test_create_connection_ipv6_scope",
+            "test_create_connection_no_inet_pton",
+            "test_create_connection_service_name",
+            "test_create_connection_timeout",
+        )
+    },
 }
 
 SINCE = {

@@ -14,6 +14,8 @@ using base::Result;
 
 // A payload is copied, unmasked and validated by pieces that stay in the first-level cache.
 constexpr std::size_t kPiece = 4 * 1024;
+// What is inflated before the work of a call is looked at again.
+constexpr std::size_t kInflatedPiece = 1024;
 // How much of a message is made room for, in multiples of what has come.
 constexpr std::size_t kGrowth = 4;
 // Buffers kept from one call to the next; one that a large message needed is given back.
@@ -108,11 +110,17 @@ void Codec::interpret(std::string_view& bytes, std::size_t max_messages) {
       ++frames;
       begin_frame();
     }
-    const std::size_t size = std::min<std::uint64_t>(bytes.size(), frame_.length - taken_);
+    std::size_t size = std::min<std::uint64_t>(bytes.size(), frame_.length - taken_);
+    // A piece may inflate to a thousand times its size: between two the call may have done enough.
+    if (deflated_ && !is_control(frame_.opcode)) size = std::min(size, kInflatedPiece);
     take_payload(bytes.substr(0, size));
     bytes.remove_prefix(size);
-    if (failed_ || taken_ < frame_.length) return;
-    end_frame();
+    if (failed_) return;
+    if (taken_ == frame_.length) {
+      end_frame();
+    } else if (bytes.empty()) {
+      return;
+    }
   }
 }
 

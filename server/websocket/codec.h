@@ -50,7 +50,7 @@ class Codec {
   Codec& operator=(const Codec&) = delete;
 
   // Interprets at most `max_messages` messages, settings.max_frames_per_turn frames, behind messages no frame
-  // that ends the connection (they may be answered before that), and no more messages once
+  // that ends the connection (they may be answered before that), and no more once
   // settings.queue_high_water bytes were inflated. What is left is kept: while has_rest(), receive({}) goes
   // on. A Ping is answered (into output()), and so is a Close unless ours was sent. A failure writes our
   // Close, and is the last event ever.
