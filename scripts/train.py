@@ -1,6 +1,6 @@
 """The work by which a profile-guided build learns what is common: requests as browsers, tools and
-load balancers send them, answers as frameworks give them. Serves and asks in one process, whose
-ordinary end writes the profile.
+load balancers send them, answers as frameworks give them, WebSocket messages as train_websocket.py sends them.
+Serves and asks in one process, whose ordinary end writes the profile.
 
 usage: python scripts/train.py        with the instrumented fasterapi importable
 """
@@ -10,6 +10,8 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
+
+import train_websocket
 
 import fasterapi
 from fasterapi.loop import new_event_loop
@@ -34,6 +36,9 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})
         await send({"type": "lifespan.shutdown.complete"})
+        return
+    if scope["type"] == "websocket":
+        await train_websocket.app(scope, receive, send)
         return
     path = scope["path"]
     body = b"Hello, World!"
@@ -118,6 +123,7 @@ async def main() -> None:
     def client() -> None:
         try:
             ask(listener.getsockname()[1])
+            train_websocket.ask(listener.getsockname()[1])
         except BaseException as failure:
             failures.append(failure)
         finally:
