@@ -1,4 +1,6 @@
-"""fasterapi: a native ASGI server, used like uvicorn."""
+"""fasterapi: a native ASGI server, used like uvicorn, and the classes for WebSockets and events that it ships."""
+
+from importlib import import_module
 
 from fasterapi.cli import main
 from fasterapi.config import Config
@@ -7,3 +9,19 @@ from fasterapi.server import Server
 from fasterapi.version import __version__
 
 __all__ = ["Config", "Server", "__version__", "main", "run"]
+
+# Where the classes for applications are: imported when they are asked for, since a server starts without them.
+_ADAPTERS: dict[str, str] = {}
+
+
+def __getattr__(name: str) -> object:
+    """One of the classes for applications (PEP 562)."""
+    if name not in _ADAPTERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_ADAPTERS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ADAPTERS})
