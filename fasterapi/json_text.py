@@ -1,7 +1,7 @@
 """Values to JSON text and back (RFC 8259): by orjson where it is installed, else by the standard library.
 
 Both give the same. What orjson refuses, the standard library decides; what orjson would do otherwise is not left to
-it. Only the exponent of a float may be spelt differently (``1e-7``, ``1e-07``), which is the same number.
+it. Only a small or large float may be spelt differently (``1e-7``, ``1e-07``), which is the same number.
 """
 
 from __future__ import annotations

@@ -228,8 +228,7 @@ def test_random_values_are_written_and_read_alike():
         value = random_value(source)
         one, other = json_text.dumps(value), STDLIB.dumps(value)
         one.encode()
-        # As numbers, and otherwise as text: only the exponents of floats differ.
-        assert one.replace("e-0", "e-") == other.replace("e-0", "e-")
+        assert STDLIB.dumps(json.loads(one)) == other  # only floats may be spelt differently
         for text in (one, other):
             assert repr(json_text.loads(text)) == repr(STDLIB.loads(text))
 
