@@ -1,6 +1,7 @@
 """fasterapi: a native ASGI server, used like uvicorn, and the classes for WebSockets and events that it ships."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from fasterapi.cli import main
 from fasterapi.config import Config
@@ -8,10 +9,15 @@ from fasterapi.entry import run
 from fasterapi.server import Server
 from fasterapi.version import __version__
 
+if TYPE_CHECKING:
+    from fasterapi.broadcast import Broadcaster as Broadcaster
+
 __all__ = ["Config", "Server", "__version__", "main", "run"]
 
 # Where the classes for applications are: imported when they are asked for, since a server starts without them.
-_ADAPTERS: dict[str, str] = {}
+_ADAPTERS: dict[str, str] = {
+    "Broadcaster": "fasterapi.broadcast",
+}
 
 
 def __getattr__(name: str) -> object:

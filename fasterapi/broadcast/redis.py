@@ -1,0 +1,127 @@
+"""Channels of many machines: Redis's publish/subscribe, by the package ``redis`` (extra ``fasterapi[redis]``).
+
+Two connections, since one that subscribes may not publish (RESP2). They are used without that package's own reconnecting,
+which would hide that messages were missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from fasterapi.broadcast.message import Message, pack, unpack
+from fasterapi.broadcast.reconnecting import ReconnectingBackend
+
+IDLE = 15.0
+"""Seconds of silence after which Redis is asked whether it is there, and as many until it counts as gone."""
+TIMEOUT = 5.0
+"""Seconds for connecting and for the answer to a publication."""
+
+_log = logging.getLogger("fasterapi.broadcast")
+
+
+class RedisBackend(ReconnectingBackend):
+    """Args: url: as ``redis.asyncio.from_url`` takes it.
+
+    Raises ImportError without the package, ValueError for a bad URL.
+    """
+
+    def __init__(self, url: str, patience: float) -> None:
+        try:
+            from redis.asyncio import ConnectionPool
+            from redis.asyncio.retry import Retry
+            from redis.backoff import NoBackoff
+            from redis.exceptions import RedisError
+        except ImportError as error:
+            raise ImportError("a redis:// broadcaster needs: pip install 'fasterapi[redis]'") from error
+        # The URL may carry a password.
+        super().__init__("Redis", patience)
+        self.failures = (OSError, RedisError, asyncio.TimeoutError)
+        self._pool: Any = ConnectionPool.from_url(
+            url,
+            protocol=2,
+            decode_responses=False,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=0,
+            socket_timeout=None,
+            socket_connect_timeout=TIMEOUT,
+        )
+        self._subscriber: Any = None
+        self._publisher: Any = None
+        self._publishing = asyncio.Lock()
+        self._commands: asyncio.Queue[tuple[str, ...]] = asyncio.Queue()
+
+    async def _open(self) -> None:
+        self._commands = asyncio.Queue()
+        self._subscriber = self._pool.make_connection()
+        self._publisher = self._pool.make_connection()
+        await self._subscriber.connect()
+        await self._publisher.connect()
+
+    async def _serve(self) -> None:
+        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _close(self) -> None:
+        for connection in (self._subscriber, self._publisher):
+            if connection is not None:
+                await connection.disconnect(nowait=True)
+        self._subscriber = self._publisher = None
+
+    def _announce(self, channel: str, wanted: bool) -> None:
+        self._commands.put_nowait(("SUBSCRIBE" if wanted else "UNSUBSCRIBE", channel))
+
+    async def _send(self, channel: str, message: Message) -> None:
+        async with self._publishing:
+            connection = self._publisher
+            if connection is None:
+                raise ConnectionResetError(self._reason)
+            try:
+                await asyncio.wait_for(_ask(connection, "PUBLISH", channel, pack(message)), TIMEOUT)
+            except BaseException:
+                # An answer may still be on its way; the next publication connects anew.
+                await connection.disconnect(nowait=True)
+                raise
+
+    async def _write(self) -> None:
+        while True:
+            command = await self._commands.get()
+            await self._subscriber.send_command(*command, check_health=False)
+
+    async def _read(self) -> None:
+        asked = False
+        while True:
+            answer = await self._subscriber.read_response(timeout=IDLE, disconnect_on_error=False)
+            if answer is None:
+                if asked:
+                    raise ConnectionResetError(f"Redis has not answered for {IDLE:g} s")
+                self._commands.put_nowait(("PING",))
+                asked = True
+                continue
+            asked = False
+            self._take(answer)
+
+    def _take(self, answer: Any) -> None:
+        if not isinstance(answer, list) or len(answer) != 3:
+            return
+        kind, name, data = answer
+        if kind == b"message":
+            try:
+                self._deliver(name.decode(), unpack(data))
+            except ValueError as error:
+                _log.debug("ignored on channel %r: %s", name, error)
+        elif kind == b"subscribe":
+            self.confirmed(name.decode())
+
+
+async def _ask(connection: Any, *command: Any) -> Any:
+    await connection.send_command(*command, check_health=False)
+    return await connection.read_response()

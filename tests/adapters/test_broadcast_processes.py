@@ -1,0 +1,385 @@
+"""Channels that processes share: by the host's relay and by Redis. Two Broadcasters stand for two processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from fasterapi.broadcast import Broadcaster, BroadcastUnavailable, frames, relay
+from fasterapi.broadcast.message import pack
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKER = """
+import asyncio, sys
+from fasterapi.broadcast import Broadcaster
+
+async def main():
+    async with Broadcaster("host://test") as broadcaster, broadcaster.subscribe("to worker") as subscription:
+        print("ready", flush=True)
+        async for message in subscription:
+            await broadcaster.publish("from worker", message)
+
+asyncio.run(main())
+"""
+
+
+pytestmark = pytest.mark.usefixtures("meeting_place")
+
+
+@pytest.fixture(params=["host", "redis"])
+def two(request: pytest.FixtureRequest) -> Callable[[], AsyncIterator[tuple[Broadcaster, Broadcaster]]]:
+    """``async with two() as (one, other)``: Broadcasters with the same URL."""
+    url = "host://test" if request.param == "host" else request.getfixturevalue("shared_redis").url
+
+    @asynccontextmanager
+    async def two() -> AsyncIterator[tuple[Broadcaster, Broadcaster]]:
+        async with Broadcaster(url) as one, Broadcaster(url) as other:
+            yield one, other
+
+    return two
+
+
+async def read(subscription, count):
+    return [await anext(subscription) for _ in range(count)]
+
+
+def test_messages_arrive_in_each_process_as_they_were_published_in_order(run, two):
+    sent = ["text é", b"\x00\xff", '{"a":1}', *(str(number) for number in range(500))]
+
+    async def main():
+        async with (
+            two() as (one, other),
+            one.subscribe("a") as near,
+            other.subscribe("a") as far,
+            other.subscribe("b") as elsewhere,
+        ):
+            for message in ["text é", b"\x00\xff", {"a": 1}, *sent[3:]]:
+                await one.publish("a", message)
+            await one.publish("b", "b")
+            return await read(near, len(sent)), await read(far, len(sent)), await read(elsewhere, 1)
+
+    assert run(main()) == (sent, sent, ["b"])
+
+
+def test_two_publishers_have_one_order_for_all(run, two):
+    async def main():
+        async def publish(broadcaster, name):
+            for number in range(200):
+                await broadcaster.publish("a", f"{name}{number}")
+
+        async with two() as (one, other), one.subscribe("a") as near, other.subscribe("a") as far:
+            await asyncio.gather(publish(one, "x"), publish(other, "y"))
+            return await read(near, 400), await read(far, 400)
+
+    near, far = run(main())
+    assert near == far
+    assert [message for message in near if message[0] == "x"] == [f"x{number}" for number in range(200)]
+
+
+def test_a_channel_may_be_left_and_entered_again_at_once(run, two):
+    async def main():
+        async with two() as (one, other):
+            for number in range(50):
+                async with other.subscribe("a") as subscription:
+                    await one.publish("a", str(number))
+                    assert await anext(subscription) == str(number)
+            return one._channels, other._channels
+
+    assert run(main()) == ({}, {})
+
+
+def test_a_message_of_the_largest_size_arrives(run, two):
+    async def main():
+        async with two() as (one, other), other.subscribe("a") as subscription:
+            await one.publish("a", bytes(16 << 20))
+            return len(await anext(subscription))
+
+    assert run(main()) == 16 << 20
+
+
+def test_many_subscribers_of_a_process_cost_one_subscription_of_it(run, two):
+    async def main():
+        async def subscriber(entered):
+            async with other.subscribe("a") as subscription:
+                entered.release()
+                return await anext(subscription)
+
+        async with two() as (one, other):
+            entered = asyncio.Semaphore(0)
+            tasks = [asyncio.create_task(subscriber(entered)) for _ in range(1000)]
+            for _ in tasks:
+                await entered.acquire()
+            await one.publish("a", "x")
+            return await asyncio.gather(*tasks)
+
+    assert run(main()) == ["x"] * 1000
+
+
+# --- The host's relay ---------------------------------------------------------------------------
+
+
+def test_another_takes_over_when_the_relay_leaves_and_subscribers_are_told(run):
+    gaps = []
+
+    async def main():
+        first = Broadcaster("host://test")
+        await first.connect()
+        async with (
+            Broadcaster("host://test") as second,
+            Broadcaster("host://test") as third,
+            second.subscribe("a", on_lost=lambda lost: gaps.append(lost) or "something may be lost") as one,
+        ):
+            await third.publish("a", "before")
+            seen = await read(one, 1)
+            await first.disconnect()
+            seen += await read(one, 1)
+            await third.publish("a", "after")
+            return seen + await read(one, 1)
+
+    assert run(main()) == ["before", "something may be lost", "after"]
+    assert [gap.count for gap in gaps] == [None]
+
+
+@pytest.fixture
+def worker() -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """``worker()`` starts a process that is subscribed when it returns."""
+    workers: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            [sys.executable, "-c", WORKER], env=environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+        )
+        workers.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        return process
+
+    yield start
+    for process in workers:
+        process.kill()
+        process.wait(20)
+        process.stdout.close()
+
+
+def test_the_worker_that_relays_is_killed(run, worker):
+    first = worker()
+    worker()
+
+    async def main():
+        async with (
+            Broadcaster("host://test", patience=30) as broadcaster,
+            broadcaster.subscribe("from worker", on_lost=lambda lost: "something may be lost") as answers,
+        ):
+            await broadcaster.publish("to worker", "one")
+            seen = await read(answers, 2)
+            first.kill()
+            seen += await read(answers, 1)
+            # The other worker may not be back yet: whether it is can only be asked.
+            while seen[-1] != "two":
+                await broadcaster.publish("to worker", "two")
+                try:
+                    seen.append(await asyncio.wait_for(anext(answers), 0.2))
+                except asyncio.TimeoutError:
+                    pass
+            return seen
+
+    assert run(main()) == ["one", "one", "something may be lost", "two"]
+
+
+def test_a_worker_that_reads_too_slowly_misses_messages_and_the_others_do_not(run, monkeypatch):
+    monkeypatch.setattr(relay, "CLIENT_LIMIT", 1 << 20)
+    count, size = 400, 20_000
+
+    async def main():
+        async with Broadcaster("host://test") as broadcaster, broadcaster.subscribe("a") as quick:
+            path = str(relay.private_directory("test") / "relay")
+            reader, writer = await asyncio.open_unix_connection(path, limit=1 << 16)
+            writer.write(frames.frame(frames.SUBSCRIBE, "a"))
+            await reader.readexactly(len(frames.frame(frames.SUBSCRIBE, "a")))
+            for _ in range(count):
+                await broadcaster.publish("a", bytes(size))
+                await anext(quick)
+            seen = lost = 0
+            while seen + lost < count:
+                frame_size, operation, name = frames._HEAD.unpack(await reader.readexactly(7))
+                payload = (await reader.readexactly(frame_size))[name:]
+                if operation == frames.LOST:
+                    lost += int(payload)
+                else:
+                    seen += payload == pack(bytes(size))
+            # What comes after the gap arrives again.
+            await broadcaster.publish("a", "later")
+            assert await reader.readexactly(7 + 1 + 6) == frames.frame(frames.PUBLISH, "a", b"tlater")
+            writer.close()
+            return seen, lost
+
+    seen, lost = run(main())
+    assert lost > 0
+    assert seen + lost == count
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\xff" * 7,
+        b"GET / HTTP/1.1\r\n\r\n",
+        frames._HEAD.pack(1, 0, 2),
+        frames._HEAD.pack(1, 0, 1) + b"\xff",
+    ],
+)
+def test_whoever_does_not_speak_as_a_broadcaster_is_cut_off(run, garbage):
+    async def main():
+        async with Broadcaster("host://test") as broadcaster, broadcaster.subscribe("a") as one:
+            reader, writer = await asyncio.open_unix_connection(
+                str(relay.private_directory("test") / "relay")
+            )
+            writer.write(garbage)
+            assert await reader.read() == b""
+            writer.close()
+            await broadcaster.publish("a", "x")
+            return await anext(one)
+
+    assert run(main()) == "x"
+
+
+def test_another_users_process_is_refused(run, monkeypatch):
+    monkeypatch.setattr(frames, "peer_user", lambda connection: os.geteuid() + 1)
+
+    async def main():
+        with pytest.raises(BroadcastUnavailable, match="another user's process"):
+            await Broadcaster("host://test", patience=0.5).connect()
+
+    run(main())
+
+
+def test_the_other_sides_user_is_the_kernels_word(run):
+    async def main():
+        async with Broadcaster("host://test"):
+            _, writer = await asyncio.open_unix_connection(str(relay.private_directory("test") / "relay"))
+            writer.close()
+            return frames.peer_user(writer.get_extra_info("socket"))
+
+    assert run(main()) == os.geteuid()
+
+
+def test_a_meeting_place_that_others_may_enter_is_refused(run, meeting_place):
+    (meeting_place / f"fasterapi-{os.geteuid()}-test").mkdir(mode=0o755)
+
+    async def main():
+        with pytest.raises(BroadcastUnavailable, match="only this user may enter"):
+            await Broadcaster("host://test", patience=0.5).connect()
+
+    run(main())
+
+
+# --- Redis --------------------------------------------------------------------------------------
+
+
+def test_redis_stops_and_starts_under_load(run, redis_server):
+    gaps = []
+
+    async def main():
+        async with (
+            Broadcaster(redis_server.url, patience=0.2) as here,
+            Broadcaster(redis_server.url) as there,
+        ):
+            stopping, refused = asyncio.Event(), asyncio.Event()
+            outcomes = {"sent": 0, "failed": 0}
+
+            async def publish():
+                while not stopping.is_set():
+                    try:
+                        await here.publish("a", str(outcomes["sent"] + outcomes["failed"]))
+                        outcomes["sent"] += 1
+                    except BroadcastUnavailable:
+                        outcomes["failed"] += 1
+                        refused.set()
+
+            publishing = asyncio.create_task(publish())
+            async with there.subscribe("a", on_lost=gaps.append) as subscription:
+                before = await read(subscription, 100)
+                await asyncio.to_thread(redis_server.stop)
+                await refused.wait()
+                await asyncio.to_thread(redis_server.start)
+                seen = [int(message) for message in before]
+                while not gaps:
+                    seen.append(int(await anext(subscription)))
+                gap_at = len(seen) - 1
+                seen += [int(message) for message in await read(subscription, 100)]
+                stopping.set()
+                await publishing
+            return seen, gap_at, outcomes
+
+    seen, gap_at, outcomes = run(main())
+    assert seen == sorted(set(seen))
+    assert outcomes["failed"] > 0
+    # The one place where numbers are missing is the one that was told.
+    missing = [at for at in range(1, len(seen)) if seen[at] != seen[at - 1] + 1]
+    assert missing == [gap_at]
+    assert [gap.count for gap in gaps] == [None]
+
+
+def test_publishing_without_redis_fails_clearly_and_subscribing_waits_for_it(run, redis_server):
+    async def main():
+        async with Broadcaster(redis_server.url, patience=0.1) as broadcaster:
+            await asyncio.to_thread(redis_server.stop)
+            with pytest.raises(BroadcastUnavailable, match="Redis: "):
+                await broadcaster.publish("a", "x")
+            async with broadcaster.subscribe(
+                "a", on_lost=lambda lost: "something may be lost"
+            ) as subscription:
+                await asyncio.to_thread(redis_server.start)
+                first = await anext(subscription)
+                await broadcaster.publish("a", "back")
+                return first, await anext(subscription)
+
+    assert run(main()) == ("something may be lost", "back")
+
+
+def test_connecting_without_redis_fails_clearly(run, redis_server):
+    redis_server.stop()
+
+    async def main():
+        with pytest.raises(BroadcastUnavailable, match=r"Redis: no connection in 0.2 s: .+"):
+            await Broadcaster(redis_server.url, patience=0.2).connect()
+
+    run(main())
+
+
+def test_what_others_publish_in_redis_is_not_taken_for_a_message(run, shared_redis):
+    from redis.asyncio import Redis
+
+    async def main():
+        async with Broadcaster(shared_redis.url) as broadcaster, broadcaster.subscribe("a") as one:
+            async with Redis.from_url(shared_redis.url) as other:
+                for data in (b"", b"x", b"t\xff"):
+                    await other.publish("a", data)
+                await other.publish("a", b"tours")
+            return await anext(one)
+
+    assert run(main()) == "ours"
+
+
+def test_a_cancelled_publication_does_not_confuse_the_next(run, shared_redis):
+    async def main():
+        async with Broadcaster(shared_redis.url) as broadcaster, broadcaster.subscribe("a") as one:
+            publishing = asyncio.create_task(broadcaster.publish("a", "cancelled"))
+            await asyncio.sleep(0)
+            publishing.cancel()
+            await asyncio.wait([publishing])
+            for number in range(10):
+                await broadcaster.publish("a", str(number))
+            seen = []
+            while "9" not in seen:
+                seen.append(await anext(one))
+            return [message for message in seen if message != "cancelled"]
+
+    assert run(main()) == [str(number) for number in range(10)]

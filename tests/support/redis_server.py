@@ -1,0 +1,76 @@
+"""A ``redis-server`` of a test's own, on a port of its own, that can be stopped and started again."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+READY = "Ready to accept connections"
+START_LIMIT = 30.0
+STOP_LIMIT = 20.0
+
+
+class RedisServer:
+    """Keeps nothing on disk: what it holds is lost when it stops. Its files go to ``directory``."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[str] | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """On the port that it had before, if it had one. Returns when it accepts connections."""
+        # Redis cannot choose a port itself; somebody else may take the free one before it does.
+        for _ in range(5):
+            if self._started(self.port or _free_port()):
+                return
+        raise AssertionError("redis-server has not started")
+
+    def _started(self, port: int) -> bool:
+        options = {
+            "port": str(port),
+            "bind": "127.0.0.1",
+            "dir": str(self._directory),
+            "save": "",
+            "appendonly": "no",
+        }
+        self._process = process = subprocess.Popen(
+            ["redis-server", *(word for name, value in options.items() for word in (f"--{name}", value))],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert process.stdout is not None
+        # Also ends the reading below if it says nothing.
+        watchdog = threading.Timer(START_LIMIT, process.kill)
+        watchdog.start()
+        for line in process.stdout:
+            if READY in line:
+                watchdog.cancel()
+                self.port = port
+                threading.Thread(target=process.stdout.read, daemon=True).start()
+                return True
+        watchdog.cancel()
+        process.wait()
+        self._process = None
+        return False
+
+    def stop(self) -> None:
+        """At once, as if the machine had failed. Nothing happens if it does not run."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait(STOP_LIMIT)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
