@@ -11,12 +11,24 @@ from fasterapi.version import __version__
 
 if TYPE_CHECKING:
     from fasterapi.broadcast import Broadcaster as Broadcaster
+    from fasterapi.sse.connection import SSE as SSE
+    from fasterapi.sse.connection import SSEClosed as SSEClosed
+    from fasterapi.sse.endpoint import sse_endpoint as sse_endpoint
+    from fasterapi.sse.event import ServerSentEvent as ServerSentEvent
+    from fasterapi.sse.response import EventSourceResponse as EventSourceResponse
+    from fasterapi.sse.stream import SSEStream as SSEStream
 
 __all__ = ["Config", "Server", "__version__", "main", "run"]
 
 # Where the classes for applications are: imported when they are asked for, since a server starts without them.
 _ADAPTERS: dict[str, str] = {
     "Broadcaster": "fasterapi.broadcast",
+    "SSE": "fasterapi.sse.connection",
+    "SSEClosed": "fasterapi.sse.connection",
+    "SSEStream": "fasterapi.sse.stream",
+    "ServerSentEvent": "fasterapi.sse.event",
+    "EventSourceResponse": "fasterapi.sse.response",
+    "sse_endpoint": "fasterapi.sse.endpoint",
 }
 
 

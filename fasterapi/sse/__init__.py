@@ -1,0 +1,1 @@
+"""Server-sent events: the classes for applications, and the client."""

@@ -1,0 +1,54 @@
+"""A handler of event streams as an ASGI application, which is what Starlette and FastAPI mount."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from fasterapi.sse.connection import SSE
+from fasterapi.sse.wire import Receive, Scope, Send
+
+Handler = Callable[[SSE], Awaitable[None]]
+METHODS = ("GET", "HEAD", "POST")
+
+
+class SSEEndpoint:
+    """Made by ``sse_endpoint``."""
+
+    def __init__(self, handler: Handler, keep_alive_interval: float | None, grace: float) -> None:
+        self.handler = handler
+        self.keep_alive_interval = keep_alive_interval
+        self.grace = grace
+        self.__name__ = getattr(handler, "__name__", type(handler).__name__)
+        self.__doc__ = handler.__doc__
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in METHODS:
+            await _refuse(send)
+            return
+        async with SSE(scope, receive, send, grace=self.grace) as sse:
+            sse.set_keep_alive(self.keep_alive_interval)
+            if scope["method"] != "HEAD":
+                await self.handler(sse)
+
+
+def sse_endpoint(
+    handler: Handler, *, keep_alive_interval: float | None = 30.0, grace: float = 5.0
+) -> SSEEndpoint:
+    """``Route("/events", sse_endpoint(handler))``; also an ASGI application of its own.
+
+    ``await handler(sse)`` runs for each GET (or POST) request; its end closes the stream, and its exception is the server's to report. The
+    client's leaving cancels it; that cancellation ends here.
+
+    Args:
+        keep_alive_interval: seconds of silence before a ping, ``None`` for no pings.
+        grace: seconds that a cancelled handler has to clean up before it is cancelled again.
+    """
+    return SSEEndpoint(handler, keep_alive_interval, grace)
+
+
+async def _refuse(send: Send) -> None:
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    headers = [(b"allow", ", ".join(METHODS).encode()), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

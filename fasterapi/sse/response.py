@@ -1,0 +1,91 @@
+"""An iterable of events as a response of Starlette and FastAPI."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+try:
+    from starlette.background import BackgroundTask
+    from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+    from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
+except ImportError as error:
+    raise ImportError("EventSourceResponse needs Starlette: pip install 'fasterapi[app]'") from error
+
+from fasterapi.sse.connection import HEADERS, SSE
+
+Content = Iterable[Any] | AsyncIterable[Any]
+
+
+class EventSourceResponse(Response):
+    """Sends what an iterable gives: ``str`` as it is, ``ServerSentEvent``, anything else as JSON (see ``SSE.send``).
+
+    The iterable is closed when the stream ends and when the client leaves; what is neither asynchronous nor a list or
+    tuple is asked in a thread. Its exception is the server's to report and cuts the response. The background task runs after the
+    stream, also when the client has left.
+
+    Args:
+        content: an iterable, synchronous or asynchronous.
+        headers: besides the stream's own, which they replace.
+        keep_alive_interval: seconds of silence before a ping, ``None`` for no pings.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        content: Content,
+        status_code: int = HTTPStatus.OK,
+        headers: Mapping[str, str] | None = None,
+        background: BackgroundTask | None = None,
+        *,
+        keep_alive_interval: float | None = 30.0,
+    ) -> None:
+        self.status_code = status_code
+        self.background = background
+        self.content = content
+        self.keep_alive_interval = keep_alive_interval
+        self.init_headers(headers)
+        for name, value in HEADERS:
+            self.headers.setdefault(name.decode(), value.decode())
+
+    @staticmethod
+    def stop(headers: Mapping[str, str] | None = None, background: BackgroundTask | None = None) -> Response:
+        """The answer 204, which tells a client not to reconnect (WHATWG HTML 9.2.2)."""
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=dict(headers or {}), background=background)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with SSE(scope, receive, send, status=self.status_code, headers=self.raw_headers) as sse:
+            sse.set_keep_alive(self.keep_alive_interval)
+            await self._send_all(sse, scope["method"] == "HEAD")
+        if self.background is not None:
+            await self.background()
+
+    async def _send_all(self, sse: SSE, only_head: bool) -> None:
+        items, source = _iterators(self.content)
+        try:
+            await sse.start()
+            if not only_head:
+                async for item in items:
+                    await sse.send(item)
+        finally:
+            # A generator's own "finally" runs now, not when it is collected.
+            if (aclose := getattr(items, "aclose", None)) is not None:
+                await aclose()
+            if (close := getattr(source, "close", None)) is not None:
+                await run_in_threadpool(close)
+
+
+def _iterators(content: Content) -> tuple[AsyncIterator[Any], Iterator[Any] | None]:
+    """What to iterate over, and the synchronous iterator behind it."""
+    if isinstance(content, AsyncIterable):
+        return aiter(content), None
+    source = iter(content)
+    return _at_hand(source) if isinstance(content, (list, tuple)) else iterate_in_threadpool(source), source
+
+
+async def _at_hand(source: Iterator[Any]) -> AsyncIterator[Any]:
+    for item in source:
+        yield item

@@ -1,0 +1,119 @@
+"""How events reach the client: the server's own event stream where it has one, else plain ASGI. Chosen once for each connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from fasterapi.sse.encoder import encode_comment, encode_event
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+EXTENSION = "fasterapi.sse"
+PIECES_PER_TURN = 64
+"""A server may take any number of pieces without waiting, also for a client that has left (uvicorn): after so many
+the loop runs once, so that the watcher hears of it and other tasks are not starved."""
+
+
+class EventStream(Protocol):
+    """The body of one response. Its methods may be used from ``http.response.start`` on, ``on_disconnect`` before."""
+
+    def send(self, data: str, event: str | None, id: str | None, retry: int | None, /) -> Awaitable[None]:
+        """Writes an event, and waits while too much is queued for the client."""
+
+    def comment(self, text: str, /) -> Awaitable[None]:
+        """Writes comment lines."""
+
+    def keep_alive(self, seconds: float, /) -> None:
+        """From now on a ``: ping`` whenever nothing was sent for so long; 0 for none."""
+
+    def on_disconnect(self, callback: Callable[[], None], /) -> None:
+        """``callback`` is called once when the client has left."""
+
+    def statistics(self) -> dict[str, int]:
+        """``events_sent``, ``bytes_sent`` (of events and comments)."""
+
+
+def native_stream(scope: Scope, send: Send) -> EventStream | None:
+    """This server's own, unless a middleware is to see the messages."""
+    extension = (scope.get("extensions") or {}).get(EXTENSION)
+    stream: EventStream | None = None if extension is None else extension["open"](send)
+    return stream
+
+
+class PlainEventStream:
+    """An ``EventStream`` on any ASGI server: a task watches for ``http.disconnect``, another one sends pings.
+
+    ``stop()`` must be awaited in the end.
+    """
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._sending = asyncio.Lock()
+        self._last_sent = 0.0
+        self._pieces = 0
+        self._events_sent = 0
+        self._bytes_sent = 0
+        self._watcher: asyncio.Task[None] | None = None
+        self._pinger: asyncio.Task[None] | None = None
+
+    async def send(self, data: str, event: str | None, id: str | None, retry: int | None, /) -> None:
+        await self.write(encode_event(data, event, id, retry))
+        self._events_sent += 1
+
+    async def comment(self, text: str, /) -> None:
+        await self.write(encode_comment(text))
+
+    async def write(self, body: bytes, more_body: bool = True) -> None:
+        """One piece of the body. Pieces leave in the order of the calls."""
+        async with self._sending:
+            await self._send({"type": "http.response.body", "body": body, "more_body": more_body})
+        self._bytes_sent += len(body)
+        self._last_sent = asyncio.get_running_loop().time()
+        self._pieces += 1
+        if self._pieces % PIECES_PER_TURN == 0:
+            await asyncio.sleep(0)
+
+    def keep_alive(self, seconds: float, /) -> None:
+        if self._pinger is not None:
+            self._pinger.cancel()
+        self._last_sent = asyncio.get_running_loop().time()
+        self._pinger = asyncio.ensure_future(self._ping_when_idle(seconds)) if seconds else None
+
+    def on_disconnect(self, callback: Callable[[], None], /) -> None:
+        self._watcher = asyncio.ensure_future(self._watch(callback))
+
+    def statistics(self) -> dict[str, int]:
+        return {"events_sent": self._events_sent, "bytes_sent": self._bytes_sent}
+
+    async def stop(self) -> None:
+        """Ends both tasks."""
+        tasks = [task for task in (self._watcher, self._pinger) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self, callback: Callable[[], None]) -> None:
+        # What is left of the request's body comes first.
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        callback()
+
+    async def _ping_when_idle(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                silent = loop.time() - self._last_sent
+                if silent < seconds:
+                    await asyncio.sleep(seconds - silent)
+                elif self._sending.locked():  # a slow client has enough to read
+                    await asyncio.sleep(seconds)
+                else:
+                    await self.comment("ping")
+        except OSError:
+            pass

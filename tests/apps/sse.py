@@ -1,0 +1,294 @@
+"""Handlers of event streams. ``/name`` is served as it is, ``/wrapped/name`` behind a middleware that sees every message."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from support import sse as shared
+from support.probe import gate, say
+
+from apps.registry import Message, Receive, Scope, Send, outcome
+from fasterapi import SSE, SSEStream, sse_endpoint
+
+GRACE = 0.2
+HANDLERS: dict[str, Callable[[SSE], Awaitable[None]]] = {}
+
+
+def handler(function: Callable[[SSE], Awaitable[None]]) -> Callable[[SSE], Awaitable[None]]:
+    HANDLERS[function.__name__] = function  # type: ignore[attr-defined]
+    return function
+
+
+def tag(sse: SSE) -> str:
+    return sse.query_params.get("tag", "")
+
+
+async def attempt(awaitable: Awaitable[Any]) -> dict[str, Any] | None:
+    try:
+        await awaitable
+    except Exception as error:
+        return outcome(error)
+    return None
+
+
+@handler
+async def random_events(sse: SSE) -> None:
+    """The events of a seed."""
+    for event in shared.random_events(**shared.arguments(sse)):
+        await sse.send(**event)
+
+
+@handler
+async def sends(sse: SSE) -> None:
+    """Each pair of a method's name and its arguments; says how the calls ended."""
+    wanted = shared.arguments(sse)
+    said = [await attempt(getattr(sse, name)(**given)) for name, given in wanted["calls"]]
+    say("sent", wanted["tag"], outcomes=said, events=sse.events_sent, bytes=sse.bytes_sent)
+
+
+@handler
+async def values(sse: SSE) -> None:
+    """JSON values of a seed, by send() and by send_json()."""
+    source = random.Random(shared.arguments(sse)["seed"])
+    for _ in range(50):
+        await sse.send_json(shared.value(source))
+    for _ in range(50):
+        await sse.send({"value": shared.value(source)})
+
+
+@handler
+async def burst(sse: SSE) -> None:
+    """A thousand sends at once."""
+    await asyncio.gather(*(sse.send(str(number)) for number in range(1000)))
+
+
+@handler
+async def numbered(sse: SSE) -> None:
+    """``count`` events, one after the other."""
+    for number in range(shared.arguments(sse)["count"]):
+        await sse.send(f"Event {number}", event_id=str(number))
+
+
+@handler
+async def one_by_one(sse: SSE) -> None:
+    """Each event when the test has opened its gate."""
+    await sse.start()
+    for number in range(100):
+        await gate(f"{tag(sse)}-{number}")
+        await sse.send(str(number))
+
+
+@handler
+async def bad_values(sse: SSE) -> None:
+    """What must be refused, each followed by a good event."""
+    refused: list[Any] = [
+        await attempt(sse.send("x", event="a\nb")),
+        await attempt(sse.send("x", event="a\rb")),
+        await attempt(sse.send("x", event_id="a\nb")),
+        await attempt(sse.send("x", event_id="a\rb")),
+        await attempt(sse.send("x", event_id="a\0b")),
+        await attempt(sse.send("x", retry=-1)),
+        await attempt(sse.send("\ud800")),
+        await attempt(sse.send(b"bytes")),
+        await attempt(sse.send(bytearray(b"bytes"))),
+        await attempt(sse.send_text(b"bytes")),  # type: ignore[arg-type]
+        await attempt(sse.send_text(None)),  # type: ignore[arg-type]
+        await attempt(sse.send(object())),
+        await attempt(sse.send_json({1, 2})),
+        await attempt(sse.send("x", retry="5")),  # type: ignore[arg-type]
+    ]
+    say("refused", tag(sse), outcomes=refused, events=sse.events_sent)
+    await sse.send("still open")
+
+
+@handler
+async def pings(sse: SSE) -> None:
+    for _ in range(10):
+        await sse.ping()
+    await sse.send_comment("one\ntwo")
+    await sse.send_comment("")
+    await sse.send("end")
+
+
+@handler
+async def silent(sse: SSE) -> None:
+    """An SSEStream in which nothing is sent until the test says so."""
+    async with SSEStream(sse, keep_alive_interval=0.02) as same:
+        say("started", tag(sse), same=same is sse)
+        await gate(tag(sse))
+        await sse.send("end")
+    say("closed", tag(sse), open=sse.is_open)
+
+
+@handler
+async def kept_alive(sse: SSE) -> None:
+    """The coroutine keep_alive(), beside a handler that is silent."""
+    keeper = asyncio.ensure_future(sse.keep_alive(0.02))
+    await gate(tag(sse))
+    await sse.close()
+    await keeper
+    say("kept", tag(sse))
+
+
+@handler
+async def life(sse: SSE) -> None:
+    """Twice of everything that may be done once, and what is refused after the close."""
+    states = [sse.is_open]
+    await sse.start()
+    await sse.start()
+    await sse.send("one")
+    states.append(sse.is_open)
+    await sse.close()
+    await sse.close()
+    states.append(sse.is_open)
+    after = [
+        await attempt(sse.send("late")),
+        await attempt(sse.send_json({})),
+        await attempt(sse.send_text("late")),
+        await attempt(sse.send_comment("late")),
+        await attempt(sse.ping()),
+        await attempt(sse.start()),
+        await attempt(sse.stop()),
+    ]
+    say("lived", tag(sse), states=states, after=after, left=sse.client_left, id=sse.connection_id)
+
+
+@handler
+async def body_fails(sse: SSE) -> None:
+    """The body of an SSEStream fails, and so does its closing."""
+
+    async def fails() -> None:
+        raise RuntimeError("closing failed")
+
+    sse.close = fails  # type: ignore[method-assign]
+    try:
+        async with SSEStream(sse):
+            raise LookupError("the body failed")
+    except LookupError as error:
+        say("won", tag(sse), text=str(error))
+    del sse.close  # type: ignore[method-assign]
+
+
+@handler
+async def nothing(sse: SSE) -> None:
+    """Returns without an event."""
+
+
+@handler
+async def stopped(sse: SSE) -> None:
+    await sse.stop()
+    say("stopped", tag(sse), open=sse.is_open)
+
+
+@handler
+async def stopped_late(sse: SSE) -> None:
+    await sse.start()
+    say("refused", tag(sse), outcome=await attempt(sse.stop()))
+
+
+@handler
+async def fails_first(sse: SSE) -> None:
+    raise LookupError("before the first event")
+
+
+@handler
+async def fails_later(sse: SSE) -> None:
+    await sse.send("one")
+    raise LookupError("after the first event")
+
+
+@handler
+async def request(sse: SSE) -> None:
+    await sse.send_json([sse.last_event_id, sse.query_params, sse.headers["x-test"], sse.path_params])
+
+
+# --- Clients that leave --------------------------------------------------------------------------
+
+
+@handler
+async def sleeps(sse: SSE) -> None:
+    await sse.send("hello")
+    await asyncio.sleep(3600)
+
+
+@handler
+async def sleeps_before(sse: SSE) -> None:
+    """Before the response has started."""
+    say("hello", tag(sse))
+    await asyncio.sleep(3600)
+
+
+@handler
+async def waits_on_queue(sse: SSE) -> None:
+    queue: asyncio.Queue[str] = asyncio.Queue()
+    async with SSEStream(sse, keep_alive_interval=0.02):
+        await sse.send("hello")
+        try:
+            await queue.get()
+        finally:
+            await asyncio.sleep(0.01)
+            say("cleaned", tag(sse), after=await attempt(sse.send("late")))
+
+
+@handler
+async def keeps_sending(sse: SSE) -> None:
+    """Waits in send(): the client does not read."""
+    await sse.send("hello")
+    while True:
+        await sse.send("x" * 65536)
+
+
+@handler
+async def swallows_once(sse: SSE) -> None:
+    await sse.send("hello")
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        say("swallowed", tag(sse))
+    await asyncio.sleep(3600)
+
+
+@handler
+async def cancelled_by_others(sse: SSE) -> None:
+    """The handler's own cancellation, while the client is there."""
+    await sse.send("hello")
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().call_soon(task.cancel)
+    await asyncio.sleep(3600)
+
+
+async def _route(scope: Scope, receive: Receive, send: Send) -> None:
+    name = scope["path"].rpartition("/")[2]
+    if scope["path"].startswith("/wrapped/"):
+
+        async def seen(message: Message) -> None:
+            await send(message)
+
+        await sse_endpoint(HANDLERS[name], grace=GRACE)(scope, receive, seen)
+        return
+    await sse_endpoint(HANDLERS[name], grace=GRACE)(scope, receive, send)
+
+
+def _running() -> set[str]:
+    """Tasks of the package's."""
+    names = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
+    return {name for name in names if name.startswith("PlainEventStream.")}
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Says how each call of the endpoint ended, and what it left running."""
+    if scope["type"] != "http":
+        raise RuntimeError("no lifespan")
+    told = dict(pair.split("=", 1) for pair in scope["query_string"].decode().split("&") if "=" in pair)
+    task = asyncio.current_task()
+    try:
+        await _route(scope, receive, send)
+    except BaseException as error:
+        say("ended", told.get("tag", ""), outcome=outcome(error), running=_running())
+        raise
+    cancelling = getattr(task, "cancelling", lambda: 0)()
+    say("ended", told.get("tag", ""), outcome=None, running=_running(), cancelling=cancelling)
