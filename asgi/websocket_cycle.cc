@@ -1,11 +1,8 @@
 #include "asgi/websocket_cycle.h"
 
-#include <memory>
-#include <new>
 #include <utility>
 
 #include "asgi/application.h"
-#include "asgi/guard.h"
 #include "server/websocket/close_code.h"
 
 namespace fasterapi::asgi {
@@ -67,8 +64,13 @@ void WebSocketCycle::on_pong(std::string_view payload) {
 void WebSocketCycle::on_writable() { senders_.wake(module_); }
 
 void WebSocketCycle::on_closed(std::uint16_t code, std::string_view reason) {
-  socket_ = nullptr;
+  let_go();
   closed(code, reason);
+}
+
+connection::WebSocket* WebSocketCycle::let_go() {
+  if (socket_ != nullptr) last_ = socket_->statistics();
+  return std::exchange(socket_, nullptr);
 }
 
 void WebSocketCycle::closed(std::uint16_t code, std::string_view reason) {
@@ -95,7 +97,6 @@ bool WebSocketCycle::poll(Ref& value) {
     return true;
   }
   if (state_ != State::kClosed) return false;
-  told_ = true;
   value = disconnect_event();
   return true;
 }
@@ -108,11 +109,17 @@ Ref WebSocketCycle::connect_event() {
   return event;
 }
 
+void WebSocketCycle::taken(const ReceivedMessage& message) {
+  if (socket_ != nullptr) return socket_->taken(message.size);
+  ++last_.messages_received;
+  last_.bytes_received += message.size;
+}
+
 // ASGI: the key that is not this message's kind is left out.
 Ref WebSocketCycle::receive_event(const ReceivedMessage& message) {
   const Names& names = module_.names;
   if (message.is_pong) return pong_event(message);
-  if (socket_ != nullptr) socket_->taken(message.size);
+  taken(message);
   PyObject* key = PyUnicode_CheckExact(message.data.get()) ? names.text : names.bytes;
   Ref event = Ref::steal(PyDict_New());
   if (!event || PyDict_SetItem(event.get(), names.type, names.websocket_receive) != 0 ||
@@ -143,6 +150,10 @@ PyObject* WebSocketCycle::send(PyObject* message) {
   if (!read_socket_message(module_, message, read) || !dispatch(read)) {
     return new_failed_awaitable(module_, take_error());
   }
+  return sent();
+}
+
+PyObject* WebSocketCycle::sent() {
   const bool full = socket_ != nullptr     ? !socket_->writable()
                     : exchange_ != nullptr ? !exchange_->writable()
                                            : false;
@@ -214,6 +225,10 @@ bool WebSocketCycle::send_data(const SocketMessage& message) {
   if (!read_payload(message.text, message.bytes, message.compress, payload)) return false;
   if (state_ == State::kClosed) return refuse_closed();
   if (state_ != State::kOpen) return unexpected(message);
+  return send_payload(std::move(payload));
+}
+
+bool WebSocketCycle::send_payload(Payload payload) {
   if (payload.bytes.size() < application_.zero_copy_threshold() ||
       payload.compress != websocket::Compress::kAuto) {
     return succeed(socket_->send(payload.kind, payload.bytes, payload.compress));
@@ -235,7 +250,9 @@ bool WebSocketCycle::close(const SocketMessage& message) {
     if (!answer_error(*exchange, 403)) exchange->detach();
   } else {
     CloseMessage close;
-    if (!read_close(message, close) || !succeed(socket_->close(close.code, close.reason))) return false;
+    if (!read_close(message, close)) return false;
+    last_ = socket_->statistics();
+    if (!succeed(socket_->close(close.code, close.reason))) return false;
     socket_ = nullptr;
     state_ = State::kClosed;
     code_ = close.code;
@@ -324,165 +341,8 @@ void WebSocketCycle::on_start_failure() {
 void WebSocketCycle::leave(std::uint16_t code) {
   state_ = State::kClosed;
   code_ = code;
-  connection::WebSocket* socket = std::exchange(socket_, nullptr);
-  [[maybe_unused]] base::Result<void> closed = socket->close(code, {});
+  [[maybe_unused]] base::Result<void> closed = let_go()->close(code, {});
   fail_pings();
-}
-
-// --- The Python object ---------------------------------------------------------------------
-
-namespace {
-
-struct WebSocketCycleObject {
-  PyObject_HEAD alignas(WebSocketCycle) unsigned char storage[sizeof(WebSocketCycle)];
-};
-
-WebSocketCycle& cycle_of(PyObject* object) {
-  return *reinterpret_cast<WebSocketCycle*>(reinterpret_cast<WebSocketCycleObject*>(object)->storage);
-}
-
-PyObject* call_receive(PyObject* self, PyObject*) { return cycle_of(self).receive(); }
-PyObject* call_send(PyObject* self, PyObject* message) { return cycle_of(self).send(message); }
-
-PyMethodDef kReceive = {"receive", guarded<&call_receive>, METH_NOARGS,
-                        "receive() -> awaitable of the next event, a dict (ASGI WebSocket 2.5)."};
-PyMethodDef kSend = {
-    "send", guarded<&call_send>, METH_O,
-    "send(message) -> awaitable; waits while the client reads too slowly.\n\n"
-    "Raises OSError once the WebSocket is closed, TypeError, ValueError or RuntimeError for a "
-    "message that is wrong."};
-
-int traverse(PyObject* object, visitproc visit, void* arg) {
-  Py_VISIT(Py_TYPE(object));
-  int stop = cycle_of(object).traverse_pings(visit, arg);
-  return stop != 0 ? stop : cycle_of(object).traverse(visit, arg);
-}
-
-int clear(PyObject* object) {
-  cycle_of(object).clear();
-  cycle_of(object).clear_pings();
-  return 0;
-}
-
-void deallocate(PyObject* object) {
-  PyTypeObject* type = Py_TYPE(object);
-  PyObject_GC_UnTrack(object);
-  std::destroy_at(&cycle_of(object));
-  type->tp_free(object);
-  Py_DECREF(type);
-}
-
-// --- The extension -------------------------------------------------------------------------
-
-PyObject* call_ping(PyObject* self, PyObject* arguments, PyObject* keywords) {
-  static const char* names[] = {"payload", nullptr};
-  Py_buffer payload{};
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|y*", const_cast<char**>(names), &payload)) {
-    return nullptr;
-  }
-  const char* data = payload.buf == nullptr ? "" : static_cast<const char*>(payload.buf);
-  const std::string copy(data, static_cast<std::size_t>(payload.len));
-  if (payload.obj != nullptr) PyBuffer_Release(&payload);
-  return cycle_of(self).ping(copy);
-}
-
-PyObject* call_statistics(PyObject* self, PyObject*) { return cycle_of(self).statistics(); }
-
-bool read_topic(PyObject* topic, std::string_view& view) {
-  Py_ssize_t size = 0;
-  const char* data = PyUnicode_AsUTF8AndSize(topic, &size);
-  if (data == nullptr) return false;
-  view = {data, static_cast<std::size_t>(size)};
-  return true;
-}
-
-PyObject* call_subscribe(PyObject* self, PyObject* topic) {
-  std::string_view name;
-  return read_topic(topic, name) ? cycle_of(self).subscribe(name) : nullptr;
-}
-
-PyObject* call_unsubscribe(PyObject* self, PyObject* topic) {
-  std::string_view name;
-  return read_topic(topic, name) ? cycle_of(self).unsubscribe(name) : nullptr;
-}
-
-PyObject* call_publish(PyObject* self, PyObject* arguments, PyObject* keywords) {
-  static const char* names[] = {"topic", "text", "bytes", nullptr};
-  PyObject *topic = nullptr, *text = Py_None, *bytes = Py_None;
-  std::string_view name;
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "U|$OO", const_cast<char**>(names), &topic, &text,
-                                   &bytes) ||
-      !read_topic(topic, name)) {
-    return nullptr;
-  }
-  return cycle_of(self).publish(name, text, bytes);
-}
-
-PyObject* get_pong_events(PyObject* self, void*) { return PyBool_FromLong(cycle_of(self).gives_pongs()); }
-
-int set_pong_events(PyObject* self, PyObject* value, void*) {
-  const int truth = value == nullptr ? 0 : PyObject_IsTrue(value);
-  if (truth >= 0) cycle_of(self).give_pongs(truth == 1);
-  return truth < 0 ? -1 : 0;
-}
-
-PyMethodDef kMethods[] = {
-    {"ping", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(guarded<&call_ping>)),
-     METH_VARARGS | METH_KEYWORDS,
-     "ping(payload=b\"\") -> asyncio.Future of the seconds until its pong\n\nAt most 125 bytes (RFC 6455 "
-     "5.5.2); a "
-     "payload of the server's own where it is empty. Raises ValueError, and OSError once the WebSocket is "
-     "closed, "
-     "at once or at the await."},
-    {"statistics", guarded<&call_statistics>, METH_NOARGS, "statistics() -> dict: see docs/websocket.md."},
-    {"subscribe", guarded<&call_subscribe>, METH_O,
-     "subscribe(topic) -> whether it was not subscribed before. Raises OSError once the WebSocket is "
-     "closed."},
-    {"unsubscribe", guarded<&call_unsubscribe>, METH_O,
-     "unsubscribe(topic) -> whether it was subscribed. Raises OSError once the WebSocket is closed."},
-    {"publish", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(guarded<&call_publish>)),
-     METH_VARARGS | METH_KEYWORDS,
-     "publish(topic, *, text=None, bytes=None) -> the number of WebSockets of this process that it goes "
-     "to\n\n"
-     "Raises ValueError unless one of both is given, and OSError once the WebSocket is closed."},
-    {nullptr, nullptr, 0, nullptr}};
-
-PyGetSetDef kAttributes[] = {
-    {"pong_events", get_pong_events, set_pong_events,
-     "Whether receive() gives {'type': 'fasterapi.websocket.pong', 'bytes': payload} for each pong.",
-     nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr}};
-
-PyType_Slot kSlots[] = {{Py_tp_doc, const_cast<char*>("One WebSocket.")},
-                        {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
-                        {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
-                        {Py_tp_clear, reinterpret_cast<void*>(clear)},
-                        {Py_tp_methods, kMethods},
-                        {Py_tp_getset, kAttributes},
-                        {0, nullptr}};
-
-PyType_Spec kSpec = {"fasterapi._native.WebSocketCycle", sizeof(WebSocketCycleObject), 0,
-                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, kSlots};
-
-}  // namespace
-
-WebSocketObjects new_websocket(Module& module, Application& application, connection::Exchange& exchange) {
-  auto* object = PyObject_GC_New(WebSocketCycleObject,
-                                 reinterpret_cast<PyTypeObject*>(module.websocket_cycle_type.get()));
-  if (object == nullptr) return {};
-  auto* self = reinterpret_cast<PyObject*>(object);
-  auto* native = new (object->storage) WebSocketCycle(module, application, exchange, self);
-  PyObject_GC_Track(object);
-  WebSocketObjects objects;
-  objects.cycle = Ref::steal(self);
-  objects.receive = Ref::steal(PyCFunction_New(&kReceive, self));
-  objects.send = objects.receive ? Ref::steal(PyCFunction_New(&kSend, self)) : Ref();
-  objects.native = objects.send ? native : nullptr;
-  return objects;
-}
-
-int add_websocket_cycle_type(PyObject* module, Module& state) {
-  return add_type(module, kSpec, state.websocket_cycle_type);
 }
 
 }  // namespace fasterapi::asgi

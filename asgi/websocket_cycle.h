@@ -70,6 +70,12 @@ class WebSocketCycle final : public connection::ExchangeSink, public connection:
   bool poll(Ref& value) override;  // the next event for receive()
 
   // The extension fasterapi.websocket (docs/websocket.md); each is null with an error set.
+  PyObject* send_text(PyObject* text, PyObject* compress);   // as send()
+  PyObject* send_bytes(PyObject* data, PyObject* compress);  // as send()
+  PyObject* receive_data();                                  // an awaitable of str or bytes
+  PyObject* pong(std::string_view payload);
+  PyObject* close_code();
+  PyObject* close_reason();
   PyObject* ping(std::string_view payload);  // an awaitable of seconds
   PyObject* statistics();                    // a dict
   PyObject* subscribe(std::string_view topic);
@@ -88,7 +94,26 @@ class WebSocketCycle final : public connection::ExchangeSink, public connection:
  private:
   enum class State : std::uint8_t { kConnecting, kOpen, kDenying, kClosed };
 
+  // The next message for receive_data().
+  class Data final : public Awaited {
+   public:
+    explicit Data(WebSocketCycle& cycle) : cycle_(cycle) {}
+    bool poll(Ref& value) override { return cycle_.poll_data(value); }
+    Waiters& waiters() override { return cycle_.receivers_; }
+    PyObject* loop() override { return cycle_.loop(); }
+
+   private:
+    WebSocketCycle& cycle_;
+  };
+
   bool poll_writable(Ref& value) override;
+  bool poll_data(Ref& value);
+  void taken(const ReceivedMessage& message);
+  PyObject* sent();  // what a send() returns that has succeeded
+  PyObject* send_given(PyObject* text, PyObject* bytes, PyObject* compress);
+  bool send_payload(Payload payload);
+  // The WebSocket is not used any more; its figures are kept.
+  connection::WebSocket* let_go();
   Ref connect_event();
   Ref pong_event(const ReceivedMessage& message);
   Ref receive_event(const ReceivedMessage& message);
@@ -111,6 +136,8 @@ class WebSocketCycle final : public connection::ExchangeSink, public connection:
 
   connection::Exchange* exchange_;           // null once either side has finished
   connection::WebSocket* socket_ = nullptr;  // as that, from the accept on
+  connection::WebSocketStatistics last_;     // once it is closed
+  Data data_{*this};
   ReceivedMessages received_;
   std::vector<SentPing> pings_;
   std::uint64_t ping_number_ = 0;
@@ -119,7 +146,6 @@ class WebSocketCycle final : public connection::ExchangeSink, public connection:
   std::uint16_t code_ = 0;  // with which the WebSocket was closed
   State state_ = State::kConnecting;
   bool connect_told_ = false;  // receive() has given websocket.connect
-  bool told_ = false;          // receive() has given websocket.disconnect
   bool gives_pongs_ = false;   // receive() gives fasterapi.websocket.pong
   bool lost_ = false;          // closed by the peer or the server, not by the application
 };

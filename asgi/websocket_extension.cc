@@ -38,6 +38,53 @@ bool WebSocketCycle::check_open() {
   return false;
 }
 
+PyObject* WebSocketCycle::send_text(PyObject* text, PyObject* compress) {
+  return send_given(text, nullptr, compress);
+}
+
+PyObject* WebSocketCycle::send_bytes(PyObject* data, PyObject* compress) {
+  return send_given(nullptr, data, compress);
+}
+
+PyObject* WebSocketCycle::send_given(PyObject* text, PyObject* bytes, PyObject* compress) {
+  Payload payload;
+  if (!read_payload(text, bytes, compress, payload) || !check_open() || !send_payload(std::move(payload))) {
+    return new_failed_awaitable(module_, take_error());
+  }
+  return sent();
+}
+
+PyObject* WebSocketCycle::receive_data() { return new_awaitable(module_, self_, data_); }
+
+bool WebSocketCycle::poll_data(Ref& value) {
+  connect_told_ = true;
+  while (!received_.empty()) {
+    ReceivedMessage message = received_.pop();
+    if (message.is_pong) {
+      --queued_pongs_;
+      continue;
+    }
+    taken(message);
+    value = std::move(message.data);
+    return true;
+  }
+  if (state_ != State::kClosed) return false;
+  refuse_closed();
+  return true;
+}
+
+PyObject* WebSocketCycle::close_code() {
+  if (state_ != State::kClosed) return Py_NewRef(Py_None);
+  return PyLong_FromLong(code_);
+}
+
+PyObject* WebSocketCycle::close_reason() { return to_str(reason_).release(); }
+
+PyObject* WebSocketCycle::pong(std::string_view payload) {
+  if (!check_open() || !succeed(socket_->pong(payload))) return nullptr;
+  return Py_NewRef(Py_None);
+}
+
 PyObject* WebSocketCycle::ping(std::string_view payload) {
   if (!check_open()) return nullptr;
   SentPing ping{std::string(payload), now_ns(), Ref()};
@@ -94,8 +141,8 @@ Ref WebSocketCycle::pong_event(const ReceivedMessage& message) {
 }
 
 PyObject* WebSocketCycle::statistics() {
-  if (!check_open()) return nullptr;
-  const connection::WebSocketStatistics given = socket_->statistics();
+  if (state_ != State::kClosed && !check_open()) return nullptr;
+  const connection::WebSocketStatistics given = socket_ != nullptr ? socket_->statistics() : last_;
   Ref dict = Ref::steal(PyDict_New());
   if (!dict) return nullptr;
   Ref latency = given.latency

@@ -44,9 +44,9 @@ struct Acceptance {
 };
 
 struct WebSocketStatistics {
-  std::uint64_t messages_received = 0;
+  std::uint64_t messages_received = 0;  // that the application has taken
   std::uint64_t messages_sent = 0;
-  std::uint64_t bytes_received = 0;           // of messages' payloads, inflated
+  std::uint64_t bytes_received = 0;           // of their payloads, inflated
   std::uint64_t bytes_sent = 0;               // of messages' payloads, before they are deflated
   std::uint64_t messages_dropped = 0;         // published to this receiver, which was too slow
   std::size_t queued = 0;                     // bytes that the peer's kernel has not taken
@@ -64,6 +64,7 @@ class WebSocket {
                                   websocket::Compress compress) = 0;
   virtual base::Result<void> send(websocket::MessageKind kind, base::Slice payload) = 0;
   virtual base::Result<void> ping(std::string_view payload) = 0;
+  virtual base::Result<void> pong(std::string_view payload) = 0;
   // A message that is published to a topic goes to all who have subscribed to it, at most once: not to one
   // of whom more than settings.write_high_water bytes wait. False: nothing was changed by it.
   virtual bool subscribe(std::string_view topic) = 0;

@@ -122,8 +122,6 @@ void WebSocketConnection::handle(std::span<const websocket::Event> events) {
 
 void WebSocketConnection::deliver(websocket::MessageKind kind, std::string_view payload) {
   if (sink_ == nullptr) return;
-  ++statistics_.messages_received;
-  statistics_.bytes_received += payload.size();
   ++queued_messages_;
   queued_bytes_ += payload.size();
   active_ = true;
@@ -146,6 +144,8 @@ void WebSocketConnection::taken(std::size_t bytes) {
   const bool was_full = application_is_full();
   --queued_messages_;
   queued_bytes_ -= bytes;
+  ++statistics_.messages_received;
+  statistics_.bytes_received += bytes;
   if (was_full && !application_is_full()) server_.loop().at_next_turn(proceed_);
 }
 
@@ -185,6 +185,12 @@ bool WebSocketConnection::deliver(SharedMessage& message) {
 
 base::Result<void> WebSocketConnection::ping(std::string_view payload) {
   base::Result<void> result = codec_.ping(payload);
+  if (result) changed();
+  return result;
+}
+
+base::Result<void> WebSocketConnection::pong(std::string_view payload) {
+  base::Result<void> result = codec_.pong(payload);
   if (result) changed();
   return result;
 }

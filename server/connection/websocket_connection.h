@@ -48,6 +48,7 @@ class WebSocketConnection final : public Connection, public net::StreamSink, pub
                           websocket::Compress compress) override;
   base::Result<void> send(websocket::MessageKind kind, base::Slice payload) override;
   base::Result<void> ping(std::string_view payload) override;
+  base::Result<void> pong(std::string_view payload) override;
   bool subscribe(std::string_view topic) override { return server_.topics().subscribe(topic, *this); }
   bool unsubscribe(std::string_view topic) override { return server_.topics().unsubscribe(topic, *this); }
   std::size_t publish(std::string_view topic, websocket::MessageKind kind,

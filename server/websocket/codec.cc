@@ -360,10 +360,14 @@ void Codec::send_frames(std::string_view frames) {
   output_.append(frames);
 }
 
-Result<void> Codec::ping(std::string_view payload) {
+Result<void> Codec::ping(std::string_view payload) { return send_control(Opcode::kPing, payload); }
+
+Result<void> Codec::pong(std::string_view payload) { return send_control(Opcode::kPong, payload); }
+
+Result<void> Codec::send_control(Opcode opcode, std::string_view payload) {
   if (auto open = check_open(); !open) return open;
-  if (payload.size() > kMaxControlPayload) return Failure{500, "a ping holds at most 125 bytes"};
-  append_frame(Opcode::kPing, payload);
+  if (payload.size() > kMaxControlPayload) return Failure{500, "a ping or pong holds at most 125 bytes"};
+  append_frame(opcode, payload);
   return {};
 }
 

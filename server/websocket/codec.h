@@ -71,6 +71,7 @@ class Codec {
   void send_frames(std::string_view frames);
   // Fails (500), writing nothing, for more than 125 bytes, and as send() does.
   base::Result<void> ping(std::string_view payload);
+  base::Result<void> pong(std::string_view payload);  // that no Ping asked for (RFC 6455 5.5.3)
   // Our Close; kNoStatus: without a code. Fails (500), writing nothing, for a code that may not be sent, a
   // reason that is longer than 123 bytes, no UTF-8 or without a code, a second time and after a failure.
   base::Result<void> close(std::uint16_t code, std::string_view reason);
@@ -116,6 +117,7 @@ class Codec {
   void fail(std::uint16_t code, std::string_view reason);
 
   base::Result<void> check_open() const;
+  base::Result<void> send_control(Opcode opcode, std::string_view payload);
   void append_frame(Opcode opcode, std::string_view payload);
   bool append_deflated(Opcode opcode, std::string_view payload);
   void append_close(std::uint16_t code, std::string_view reason);

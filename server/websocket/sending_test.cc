@@ -76,11 +76,14 @@ TEST_F(WebSocketSending, FramesMadeForMany) {
 }
 
 // 5.5: 125 bytes
-TEST_F(WebSocketSending, Pings) {
+TEST_F(WebSocketSending, PingsAndPongs) {
   const std::string most(125, 'p');
   EXPECT_TRUE(codec.ping(most));
   EXPECT_EQ(written(), sent(kFinPing, most));
+  EXPECT_TRUE(codec.pong(most));
+  EXPECT_EQ(written(), sent(kFinPong, most));
   EXPECT_FALSE(codec.ping(most + "p"));
+  EXPECT_FALSE(codec.pong(most + "p"));
   EXPECT_EQ(written(), "");
 }
 

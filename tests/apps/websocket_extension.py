@@ -14,10 +14,27 @@ async def call(socket: Any, method: str, *arguments: Any) -> Any:
     if method == "publish":
         topic, kind, data = arguments
         return socket.publish(topic, **{kind: data if kind == "text" else data.encode()})
+    if method == "pong":
+        return socket.pong(arguments[0].encode())
     if method == "pong_events":
         socket.pong_events = arguments[0]
         return socket.pong_events
     return getattr(socket, method)(*arguments)
+
+
+async def echo(socket: Any, *compress: Any) -> None:
+    assert socket.close_code is None
+    assert socket.close_reason == ""
+    while (data := await socket.receive_data()) != "over":
+        if isinstance(data, str):
+            await socket.send_text(data, *compress)
+        else:
+            await socket.send_bytes(bytearray(data), *compress)
+    for send, wrong in ((socket.send_text, b"x"), (socket.send_bytes, "x"), (socket.send_text, "\ud800")):
+        try:
+            await send(wrong)
+        except (TypeError, ValueError) as error:
+            await socket.send_text(type(error).__name__)
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -35,6 +52,11 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if method == "ping_later":
             waiting.append(socket.ping())
             continue
+        if method == "echo":  # by the calls without dictionaries, until "over"
+            assert send.__self__ is socket
+            assert receive.__self__ is socket
+            await echo(socket, *arguments)
+            continue
         if method == "plain":
             await send({"type": "websocket.send", "text": arguments[0], "compress": False})
             continue
@@ -48,7 +70,15 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
             await future
         except OSError as error:
             print(f"ping: {error}", flush=True)
+    print(
+        f"closed: {socket.close_code} {socket.close_reason} {socket.statistics()['messages_received']}",
+        flush=True,
+    )
     try:
-        socket.statistics()
+        await socket.receive_data()
     except OSError as error:
-        print(f"statistics: {error}", flush=True)
+        print(f"receive_data: {error}", flush=True)
+    try:
+        await socket.send_text("late")
+    except OSError as error:
+        print(f"send_text: {error}", flush=True)

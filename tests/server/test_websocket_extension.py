@@ -64,10 +64,12 @@ def test_a_ping_that_is_never_answered_ends_with_the_connection(client, server):
     protocol.recv_frame = lambda frame: None if frame.opcode is Opcode.PING else answering(frame)
     one.tell("ping_later")
     one.ask("statistics")
-    one.connection.close()
+    one.connection.close(4000, "bye")
     for told in (
         "ping: the WebSocket was closed before the pong came",
-        "statistics: the client has disconnected",
+        "closed: 4000 bye 2",
+        "receive_data: the client has disconnected",
+        "send_text: the client has disconnected",
     ):
         assert server.output.wait(lambda lines, told=told: f"{told}\n" in lines, TIMEOUT), server.output.items
 
@@ -79,6 +81,37 @@ def test_pongs_are_events_where_they_are_asked_for(client):
     one.connection.pong(b"unasked")
     assert one.connection.recv(TIMEOUT) == b"unasked"
     assert one.ask("pong_events", False) is False
+
+
+@pytest.mark.parametrize("compress", [(), (True,), (False,)])
+def test_messages_without_dictionaries_are_the_same_messages(client, compress):
+    one = client()
+    one.tell("echo", *compress)
+    messages = ["", "grüße 漢字 😀\0", b"", b"\0\xff", "x" * 70_000, bytes(range(256)) * 300, "x" * 1_000_000]
+    for message in messages:
+        one.connection.send(message)
+    assert [one.connection.recv(TIMEOUT) for _ in messages] == messages
+    one.connection.send("over")
+    assert [one.connection.recv(TIMEOUT) for _ in range(3)] == [
+        "TypeError",
+        "TypeError",
+        "UnicodeEncodeError",
+    ]
+    told = one.ask("statistics")
+    assert (told["messages_received"], told["messages_sent"]) == (len(messages) + 3, len(messages) + 3)
+
+
+def test_a_pong_is_sent_unasked(client):
+    one = client()
+    seen = []
+    protocol = one.connection.protocol
+    taking = protocol.recv_frame
+    protocol.recv_frame = lambda frame: (
+        seen.append(frame.data) if frame.opcode is Opcode.PONG else taking(frame)
+    )
+    assert one.ask("pong", "beat") is None
+    assert one.ask("pong", "x" * 126).startswith("ValueError: ")
+    assert seen == [b"beat"]
 
 
 def test_statistics_count_messages_and_their_bytes(client):
