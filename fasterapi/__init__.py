@@ -17,12 +17,24 @@ if TYPE_CHECKING:
     from fasterapi.sse.event import ServerSentEvent as ServerSentEvent
     from fasterapi.sse.response import EventSourceResponse as EventSourceResponse
     from fasterapi.sse.stream import SSEStream as SSEStream
+    from fasterapi.websocket import ConnectionManager as ConnectionManager
+    from fasterapi.websocket import WebSocket as WebSocket
+    from fasterapi.websocket import WebSocketClose as WebSocketClose
+    from fasterapi.websocket import WebSocketDisconnect as WebSocketDisconnect
+    from fasterapi.websocket import WebSocketState as WebSocketState
+    from fasterapi.websocket import websocket_endpoint as websocket_endpoint
 
 __all__ = ["Config", "Server", "__version__", "main", "run"]
 
 # Where the classes for applications are: imported when they are asked for, since a server starts without them.
 _ADAPTERS: dict[str, str] = {
     "Broadcaster": "fasterapi.broadcast",
+    "ConnectionManager": "fasterapi.websocket",
+    "WebSocket": "fasterapi.websocket",
+    "WebSocketClose": "fasterapi.websocket",
+    "WebSocketDisconnect": "fasterapi.websocket",
+    "WebSocketState": "fasterapi.websocket",
+    "websocket_endpoint": "fasterapi.websocket",
     "SSE": "fasterapi.sse.connection",
     "SSEClosed": "fasterapi.sse.connection",
     "SSEStream": "fasterapi.sse.stream",

@@ -1,0 +1,69 @@
+"""A handler ``async def handler(ws)`` as what ASGI servers serve, and Starlette and FastAPI mount."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fasterapi.connection_scope import Receive, Scope, Send
+from fasterapi.websocket.connection import WebSocket
+from fasterapi.websocket.errors import WebSocketDisconnect
+
+Handler = Callable[[WebSocket], Awaitable[Any]]
+
+
+def websocket_endpoint(handler: Handler) -> WebSocketEndpoint:
+    """The handler as an ASGI application, for a server, ``WebSocketRoute``, ``app.mount``, ``app.add_websocket_route``
+    and FastAPI's ``app.add_api_websocket_route``.
+
+    The handshake is accepted by its first use of the WebSocket, unless it calls ``accept()``. Its return closes the
+    WebSocket (1000), what it raises does so too (1011) and is the server's to log; that the peer has gone is no error.
+
+    Raises:
+        TypeError: the handler cannot be called.
+    """
+    if not callable(handler):
+        raise TypeError(f"a WebSocket handler must be callable, not {type(handler).__name__}")
+    return WebSocketEndpoint(handler)
+
+
+class WebSocketEndpoint:
+    """See ``websocket_endpoint``. An object and no function: Starlette calls those with a WebSocket of its own."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.__name__ = getattr(handler, "__name__", type(handler).__name__)
+        self.__doc__ = handler.__doc__
+
+    async def __call__(
+        self,
+        scope: Scope | None = None,
+        receive: Receive | None = None,
+        send: Send | None = None,
+        *,
+        websocket: Any = None,
+    ) -> None:
+        if websocket is not None:  # FastAPI, see __signature__: its own receive() and send() translate errors
+            scope, receive, send = websocket.scope, websocket._receive, websocket._send
+        if scope is None or receive is None or send is None:
+            raise TypeError("an ASGI application is called with scope, receive and send")
+        await self._serve(WebSocket(scope, receive, send, accepts=True))
+
+    async def _serve(self, ws: WebSocket) -> None:
+        try:
+            await self.handler(ws)
+        except WebSocketDisconnect:
+            if ws.is_open:  # another's
+                raise
+        await ws.close()
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """One parameter, FastAPI's WebSocket: FastAPI passes to an endpoint what its signature names."""
+        try:
+            from starlette.websockets import WebSocket as StarletteWebSocket
+        except ImportError:
+            return inspect.Signature.from_callable(self.__call__)
+        kind = inspect.Parameter.KEYWORD_ONLY
+        return inspect.Signature([inspect.Parameter("websocket", kind, annotation=StarletteWebSocket)])
