@@ -84,7 +84,7 @@ def run(
     ws_client_no_context_takeover: bool = False,
     ws_server_max_window_bits: int = 12,
     ws_client_max_window_bits: int = 12,
-    ws_deflate_level: int = 3,
+    ws_deflate_level: int = 1,
     ws_deflate_memory_level: int = 5,
     ws_deflate_threshold: int = 64,
     ws_allowed_origins: list[str] | None = None,

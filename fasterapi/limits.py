@@ -65,7 +65,7 @@ WEBSOCKET_LIMITS = (
     Limit("ws_close_timeout", "close_timeout", 0.1, LONGEST, whole=False),
     Limit("ws_server_max_window_bits", "server_max_window_bits", 9, 15),
     Limit("ws_client_max_window_bits", "client_max_window_bits", 9, 15),
-    Limit("ws_deflate_level", "deflate_level", 1, 9),
+    Limit("ws_deflate_level", "deflate_level", 1, 3),
     Limit("ws_deflate_memory_level", "deflate_memory_level", 1, 9),
     Limit("ws_deflate_threshold", "deflate_threshold", 0, MOST_BYTES),
 )

@@ -202,8 +202,13 @@ _SHOWN: tuple[tuple[str, str, Any, str], ...] = (
     ),
     ("WebSocket", "--ws-server-max-window-bits", _BITS, "Base-2 logarithm of the window to compress with."),
     ("WebSocket", "--ws-client-max-window-bits", _BITS, "The same of clients that let it be chosen."),
-    ("WebSocket", "--ws-deflate-level", Integer(1, 9), "zlib's level: 1 is fast, 9 is small."),
-    ("WebSocket", "--ws-deflate-memory-level", Integer(1, 9), "zlib's memory level."),
+    ("WebSocket", "--ws-deflate-level", Integer(1, 3), "ISA-L's level: 1 is fast, 3 is small."),
+    (
+        "WebSocket",
+        "--ws-deflate-memory-level",
+        Integer(1, 9),
+        "Of what was sent, 2^(level + 5) bytes are kept for later messages to refer to.",
+    ),
     (
         "WebSocket",
         "--ws-deflate-threshold",

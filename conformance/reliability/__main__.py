@@ -27,6 +27,7 @@ from . import (  # noqa: E402
     log_injection,
     report,
     slow_readers,
+    socket_memory,
     sockets,
     uploads,
 )
@@ -46,6 +47,9 @@ ROWS: dict[str, Row] = {
         disconnects.ROW,
         descriptors.ROW,
         log_injection.ROW,
+        socket_memory.SENDER_ROW,
+        socket_memory.READER_ROW,
+        socket_memory.IDLE_ROW,
         sockets.BOMB_ROW,
         sockets.FRAMES_ROW,
         sockets.PINGS_ROW,

@@ -113,8 +113,35 @@ async def socket(scope: Scope, receive: Receive, send: Send) -> None:
         pass
 
 
+async def socket_echo(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] != "websocket.disconnect":
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
+async def socket_never_receives(scope: Scope, receive: Receive, send: Send) -> None:
+    tag = tag_of(scope)
+    await receive()
+    await send({"type": "websocket.accept"})
+    say("called", tag)
+    await gate(tag)
+
+
+async def socket_flood(scope: Scope, receive: Receive, send: Send) -> None:
+    """1 GB, each block of it made anew, until the client is gone."""
+    try:
+        await receive()
+        await send({"type": "websocket.accept"})
+        for _ in range((1 << 30) // len(BLOCK)):
+            await send({"type": "websocket.send", "bytes": b"x" * len(BLOCK)})
+    finally:
+        say("ended", tag_of(scope))
+
+
 APPS = {function.__name__: function for function in (
-    hello, tasks, reads, never_reads, flood, streams, goes_on, waits, late, socket
+    hello, tasks, reads, never_reads, flood, streams, goes_on, waits, late, socket,
+    socket_echo, socket_never_receives, socket_flood
 )}  # fmt: skip
 
 

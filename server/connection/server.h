@@ -56,6 +56,7 @@ class Server {
     return settings_.max_concurrency != base::kUnlimited && too_many() ? 503 : 0;
   }
   websocket::DeflatePool& deflate_pool() { return deflate_pool_; }
+  websocket::Workspace& websocket_workspace() { return websocket_workspace_; }
   Topics& topics() { return topics_; }
   void ended(Connection& connection);
   // `from` has ended, and `to` goes on with its stream.
@@ -79,6 +80,7 @@ class Server {
   base::DateCache date_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
   websocket::DeflatePool deflate_pool_;
+  websocket::Workspace websocket_workspace_;
   Topics topics_{deflate_pool_, settings_.websocket};
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> ended_;

@@ -12,7 +12,7 @@ std::string_view SharedMessage::frames(int window_bits) {
     if (deflated.empty()) {
       deflated = websocket::encode_deflated(pool_, window_bits, settings_, kind_, payload_);
     }
-    if (!deflated.empty()) return deflated;  // else zlib has no memory, and plain is as good
+    if (!deflated.empty()) return deflated;  // else plain is as good
   }
   if (plain_.empty()) plain_ = websocket::encode_message(kind_, payload_);
   return plain_;

@@ -59,7 +59,7 @@ class WebSocket {
   // The application has taken a message of so many bytes from its queue: more may come.
   virtual void taken(std::size_t bytes) = 0;
 
-  // A Failure is the application's fault, or zlib's want of memory, with nothing written.
+  // A Failure is the application's fault, or want of memory to deflate, with nothing written.
   virtual base::Result<void> send(websocket::MessageKind kind, std::string_view payload,
                                   websocket::Compress compress) = 0;
   virtual base::Result<void> send(websocket::MessageKind kind, base::Slice payload) = 0;

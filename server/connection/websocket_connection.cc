@@ -9,6 +9,8 @@ namespace fasterapi::connection {
 namespace {
 // How long nothing is said before the codec gives its buffers back.
 constexpr base::Milliseconds kIdleAfter{1'000};
+// Bytes of Pongs that may wait for a peer who sends Pings and reads nothing.
+constexpr std::size_t kMaxPongs = 8 * 1024;
 }  // namespace
 
 WebSocketConnection::WebSocketConnection(Server& server, std::unique_ptr<net::Stream> stream,
@@ -17,7 +19,7 @@ WebSocketConnection::WebSocketConnection(Server& server, std::unique_ptr<net::St
     : server_(server),
       settings_(server.settings()),
       stream_(std::move(stream)),
-      codec_(settings_.websocket, std::move(deflate)),
+      codec_(settings_.websocket, server.websocket_workspace(), std::move(deflate)),
       rest_(std::move(rest)),
       sink_(&sink),
       pacing_(server.loop(), settings_, proceed_),
@@ -94,8 +96,9 @@ void WebSocketConnection::interpret(std::string_view bytes) {
       sink_ == nullptr ? settings_.websocket.max_queue : settings_.websocket.max_queue - queued_messages_;
   settling_ = true;
   handle(codec_.receive(bytes, most));
+  codec_.handled();
   settling_ = false;
-  if (!ended_ && codec_.has_rest() && !application_is_full()) server_.loop().at_next_turn(proceed_);
+  if (!ended_ && codec_.has_rest() && !is_full()) server_.loop().at_next_turn(proceed_);
 }
 
 void WebSocketConnection::handle(std::span<const websocket::Event> events) {
@@ -106,7 +109,8 @@ void WebSocketConnection::handle(std::span<const websocket::Event> events) {
         deliver(event.message, event.payload);
         break;
       case websocket::EventKind::kPing:
-        break;  // answered by the codec
+        waiting_pongs_ += event.payload.size();  // answered by the codec
+        break;
       case websocket::EventKind::kPong:
         on_pong(event.payload);
         break;
@@ -141,12 +145,12 @@ void WebSocketConnection::on_pong(std::string_view payload) {
 // --- From the application's side -----------------------------------------------------------
 
 void WebSocketConnection::taken(std::size_t bytes) {
-  const bool was_full = application_is_full();
+  const bool was_full = is_full();
   --queued_messages_;
   queued_bytes_ -= bytes;
   ++statistics_.messages_received;
   statistics_.bytes_received += bytes;
-  if (was_full && !application_is_full()) server_.loop().at_next_turn(proceed_);
+  if (was_full && !is_full()) server_.loop().at_next_turn(proceed_);
 }
 
 base::Result<void> WebSocketConnection::count_sent(base::Result<void> result, std::size_t size) {
@@ -233,7 +237,7 @@ void WebSocketConnection::changed() {
 // What was left by an earlier turn.
 void WebSocketConnection::proceed() {
   if (ended_) return;
-  if (!application_is_full()) interpret(std::exchange(rest_, {}));
+  if (!is_full()) interpret(std::exchange(rest_, {}));
   settle();
 }
 
@@ -241,6 +245,7 @@ void WebSocketConnection::settle() {
   if (ended_ || settling_) return;
   stream_->flush(codec_.output());
   if (close_if_done()) return;
+  if (queued() == 0 && std::exchange(waiting_pongs_, 0) >= kMaxPongs) server_.loop().at_next_turn(proceed_);
   if (pacing_.is_over(queued()) && sink_ != nullptr) sink_->on_writable();
   if (active_ && !idle_.armed()) idle_.arm(kIdleAfter);
   update_reading();
@@ -260,15 +265,16 @@ bool WebSocketConnection::close_if_done() {
   return false;
 }
 
-bool WebSocketConnection::application_is_full() const {
+// No more frames are interpreted: the application has enough messages, or the peer enough Pongs to read.
+bool WebSocketConnection::is_full() const {
   return queued_messages_ >= settings_.websocket.max_queue ||
-         queued_bytes_ >= settings_.websocket.queue_high_water;
+         queued_bytes_ >= settings_.websocket.queue_high_water || waiting_pongs_ >= kMaxPongs;
 }
 
 void WebSocketConnection::update_reading() {
-  const bool full = lingering_ ? discarded_ > settings_.max_discarded_body
-                               : !rest_.empty() || application_is_full() || codec_.has_rest() ||
-                                     queued() >= settings_.write_high_water;
+  const bool full =
+      lingering_ ? discarded_ > settings_.max_discarded_body
+                 : !rest_.empty() || is_full() || codec_.has_rest() || queued() >= settings_.write_high_water;
   if (full) {
     stream_->read_stop();
   } else {
@@ -299,7 +305,7 @@ void WebSocketConnection::on_keep_alive() {
   const base::WebSocketSettings& settings = settings_.websocket;
   if (codec_.close_sent()) return;
   if (awaits_pong_) {
-    if (application_is_full() || codec_.has_rest() || queued() > 0) {
+    if (is_full() || codec_.has_rest() || queued() > 0) {
       return keep_alive_.arm(settings.ping_timeout);
     }
     if (codec_.close(websocket::kInternalError, "keepalive ping timeout")) stream_->flush(codec_.output());

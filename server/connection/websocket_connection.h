@@ -82,7 +82,7 @@ class WebSocketConnection final : public Connection, public net::StreamSink, pub
   void on_keep_alive();
   void on_idle();
   void end();
-  bool application_is_full() const;
+  bool is_full() const;
   std::size_t queued() { return codec_.output().size() + stream_->queued(); }
 
   Server& server_;
@@ -101,7 +101,8 @@ class WebSocketConnection final : public Connection, public net::StreamSink, pub
   Subscriptions subscriptions_;
   std::size_t queued_messages_ = 0;  // delivered to the application and not yet taken
   std::size_t queued_bytes_ = 0;
-  std::size_t discarded_ = 0;  // bytes that came when all was said
+  std::size_t waiting_pongs_ = 0;  // bytes of those written since the peer had read everything
+  std::size_t discarded_ = 0;      // bytes that came when all was said
   std::uint64_t pinged_ms_ = 0;
   std::uint32_t pings_ = 0;  // keep-alive pings sent; the last one's number is its payload
   bool awaits_pong_ = false;

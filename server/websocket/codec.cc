@@ -47,14 +47,16 @@ void drop_front(std::string& buffer, std::size_t done) {
 
 }  // namespace
 
-Codec::Codec(const base::WebSocketSettings& settings, std::unique_ptr<MessageDeflate> deflate)
-    : settings_(settings), deflate_(std::move(deflate)) {}
+Codec::Codec(const base::WebSocketSettings& settings, Workspace& workspace,
+             std::unique_ptr<MessageDeflate> deflate)
+    : settings_(settings), workspace_(workspace), deflate_(std::move(deflate)) {}
 
 // --- Receiving --------------------------------------------------------------------------------
 
 std::span<const Event> Codec::receive(std::string_view bytes, std::size_t max_messages) {
   forget_delivered();
   if (over()) return {};
+  borrow();
   std::string_view left = join_rest(bytes);
   interpret(left, max_messages);
   keep_rest(left);
@@ -71,6 +73,23 @@ void Codec::forget_delivered() {
   }
   if (message_at_ > 0) drop_front(data_, std::exchange(message_at_, 0));
   if (control_at_ > 0) drop_front(control_, std::exchange(control_at_, 0));
+}
+
+void Codec::borrow() {
+  if (data_.empty() && data_.capacity() < workspace_.data.capacity()) data_.swap(workspace_.data);
+  if (events_.capacity() == 0) events_.swap(workspace_.events);
+}
+
+// What is left of an unfinished message moves to a buffer of its size, unless it fills the one that was lent.
+void Codec::handled() {
+  forget_delivered();
+  if (events_.capacity() > workspace_.events.capacity()) events_.swap(workspace_.events);
+  if (data_.capacity() > kKeptBuffer || data_.capacity() <= workspace_.data.capacity()) return;
+  if (data_.size() > data_.capacity() / 4) return;
+  std::string unfinished(data_);
+  data_.clear();
+  data_.swap(workspace_.data);
+  data_.swap(unfinished);
 }
 
 std::string_view Codec::join_rest(std::string_view bytes) {
@@ -313,7 +332,6 @@ void Codec::rest() {
   events_.shrink_to_fit();
   data_.shrink_to_fit();
   control_.shrink_to_fit();
-  if (deflate_ != nullptr) deflate_->rest();
 }
 
 // --- Sending ----------------------------------------------------------------------------------
@@ -395,9 +413,14 @@ void Codec::append_frame(Opcode opcode, std::string_view payload) {
 bool Codec::append_deflated(Opcode opcode, std::string_view payload) {
   std::string& tail = output_.tail();
   const std::size_t before = tail.size();
-  if (!deflate_->deflate(payload, tail)) {
-    tail.resize(before);
-    return false;
+  switch (deflate_->deflate(payload, tail)) {
+    case Compressor::Result::kOk:
+      break;
+    case Compressor::Result::kTooLong:
+      append_frame(opcode, payload);
+      return true;
+    case Compressor::Result::kNoMemory:
+      return false;
   }
   // Its length is known only now; moving the little that is left of a message is cheaper than a copy.
   std::string header;
@@ -427,7 +450,7 @@ std::string encode_deflated(DeflatePool& pool, int window_bits, const base::WebS
   parameters.server_max_window_bits = window_bits;
   MessageDeflate deflate(pool, parameters, settings);
   std::string deflated;
-  if (!deflate.deflate(payload, deflated)) return {};
+  if (deflate.deflate(payload, deflated) != Compressor::Result::kOk) return {};
   std::string frame;
   append_frame_header(frame, true, true, opcode_of(kind), deflated.size());
   frame.append(deflated);

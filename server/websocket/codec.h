@@ -3,8 +3,8 @@
 // one connection.
 //
 // A codec is dead after its first failure and after the peer's Close: every later byte is ignored.
-// Messages are never fragmented on their way out. Views in events live until the next call of receive() or
-// rest().
+// Messages are never fragmented on their way out. Views in events live until the next call of receive(),
+// handled() or rest().
 #pragma once
 
 #include <cstddef>
@@ -42,10 +42,18 @@ struct Event {
 // Whether a message is deflated where that was agreed on; kAuto: from settings.deflate_threshold on.
 enum class Compress : std::uint8_t { kAuto, kNo, kYes };
 
+// What a codec needs only from receive() to handled(): lent to one after the other, so that many share what
+// is in the cache and an idle one holds nothing. Outlives them.
+struct Workspace {
+  std::string data;
+  std::vector<Event> events;
+};
+
 class Codec {
  public:
   // Without `deflate`, permessage-deflate was not negotiated. `settings` outlive the codec.
-  Codec(const base::WebSocketSettings& settings, std::unique_ptr<MessageDeflate> deflate);
+  Codec(const base::WebSocketSettings& settings, Workspace& workspace,
+        std::unique_ptr<MessageDeflate> deflate);
   Codec(const Codec&) = delete;
   Codec& operator=(const Codec&) = delete;
 
@@ -55,6 +63,8 @@ class Codec {
   // on. A Ping is answered (into output()), and so is a Close unless ours was sent. A failure writes our
   // Close, and is the last event ever.
   std::span<const Event> receive(std::string_view bytes, std::size_t max_messages);
+  // The events were dealt with.
+  void handled();
   bool has_rest() const { return rest_size() > 0; }
   std::size_t rest_size() const { return rest_.size() - rest_at_; }
   // Bytes of an unfinished message.
@@ -84,7 +94,7 @@ class Codec {
   bool deflates() const { return deflate_ != nullptr; }
   // Of the window that messages are deflated with; 0: they are not.
   int window_bits() const { return deflate_ == nullptr ? 0 : deflate_->window_bits(); }
-  // Nothing is expected for a while: buffers and zlib's memory are given back.
+  // Nothing is expected for a while: buffers are given back.
   void rest();
   base::Output& output() { return output_; }
 
@@ -97,6 +107,7 @@ class Codec {
 
   bool over() const { return failed_ || close_received_; }
   void forget_delivered();
+  void borrow();
   std::string_view join_rest(std::string_view bytes);
   void keep_rest(std::string_view left);
   void interpret(std::string_view& bytes, std::size_t max_messages);
@@ -123,6 +134,7 @@ class Codec {
   void append_close(std::uint16_t code, std::string_view reason);
 
   const base::WebSocketSettings& settings_;
+  Workspace& workspace_;
   std::unique_ptr<MessageDeflate> deflate_;
   base::Output output_;
 
@@ -158,7 +170,7 @@ class Codec {
 };
 
 // The frame of one message for any number of receivers; encode_deflated: for those that agreed on
-// permessage-deflate with a window of at least 2^window_bits bytes, "" where zlib has no memory. It
+// permessage-deflate with a window of at least 2^window_bits bytes, "" where that makes it no shorter. It
 // refers to no earlier message.
 std::string encode_message(MessageKind kind, std::string_view payload);
 std::string encode_deflated(DeflatePool& pool, int window_bits, const base::WebSocketSettings& settings,

@@ -20,7 +20,8 @@ TEST(WebSocketCodec, ReadsTheExamplesOfTheRfc) {
 
 TEST(WebSocketCodec, WritesTheExamplesOfTheRfc) {
   base::WebSocketSettings settings;
-  Codec codec(settings, nullptr);
+  Workspace workspace;
+  Codec codec(settings, workspace, nullptr);
   EXPECT_TRUE(codec.send(MessageKind::kText, "Hello"sv));
   EXPECT_TRUE(codec.ping("Hello"));
   EXPECT_EQ(codec.output().to_string(), "\x81\x05Hello\x89\x05Hello");
@@ -260,7 +261,8 @@ TEST(WebSocketCodec, FragmentsAreCounted) {
 
 TEST(WebSocketCodec, InterpretsNoMoreMessagesThanAskedFor) {
   base::WebSocketSettings settings;
-  Codec codec(settings, nullptr);
+  Workspace workspace;
+  Codec codec(settings, workspace, nullptr);
   std::string input =
       frame(kFinText, "1") + frame(kFinPing, "p") + frame(kFinText, "2") + frame(kFinPing, "q");
   EXPECT_TRUE(codec.receive(input, 0).empty());
@@ -279,7 +281,8 @@ TEST(WebSocketCodec, InterpretsNoMoreMessagesThanAskedFor) {
 TEST(WebSocketCodec, InterpretsNoMoreFramesThanATurnHas) {
   base::WebSocketSettings settings;
   settings.max_frames_per_turn = 5;
-  Codec codec(settings, nullptr);
+  Workspace workspace;
+  Codec codec(settings, workspace, nullptr);
   std::string input;
   for (int i = 0; i < 12; ++i) input += frame(kFinPing, "");
   EXPECT_EQ(codec.receive(input, 100).size(), 5u);
@@ -293,7 +296,8 @@ TEST(WebSocketCodec, InterpretsNoMoreFramesThanATurnHas) {
 TEST(WebSocketCodec, ARestGrowsByWhatComes) {
   base::WebSocketSettings settings;
   settings.max_frames_per_turn = 1;
-  Codec codec(settings, nullptr);
+  Workspace workspace;
+  Codec codec(settings, workspace, nullptr);
   std::string expected;
   std::string seen;
   for (int i = 0; i < 200; ++i) {
@@ -315,7 +319,8 @@ TEST(WebSocketCodec, ARestGrowsByWhatComes) {
 
 TEST(WebSocketCodec, SaysWhatItHoldsOfAnUnfinishedMessage) {
   base::WebSocketSettings settings;
-  Codec codec(settings, nullptr);
+  Workspace workspace;
+  Codec codec(settings, workspace, nullptr);
   codec.receive(frame(kFinText, "whole") + frame(kFirstText, "four"), 10);
   EXPECT_EQ(codec.buffered(), 4u);
   codec.receive(frame(kFinPing, "not counted"), 10);

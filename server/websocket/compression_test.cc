@@ -136,7 +136,8 @@ TEST_F(WebSocketCompression, ACallInflatesOneMessageBeyondItsLimitAndNoMore) {
   const std::string bomb = frame(kFinBinary | kDeflated, peer.deflate(std::string(1'000'000, '\0')));
   std::string input;
   for (int i = 0; i < 10; ++i) input += bomb;
-  Codec codec(settings, make()());
+  Workspace workspace;
+  Codec codec(settings, workspace, make()());
   for (int i = 0; i < 10; ++i) {
     std::span<const Event> events = codec.receive(i == 0 ? std::string_view(input) : std::string_view(), 32);
     ASSERT_EQ(events.size(), 1u);
@@ -161,7 +162,8 @@ class WebSocketDeflating : public WebSocketCompression {
     return deflated ? peer.inflate(std::string_view(bytes).substr(header)) : bytes.substr(header);
   }
 
-  Codec codec{settings, make()()};
+  Workspace workspace;
+  Codec codec{settings, workspace, make()()};
 };
 
 TEST_F(WebSocketDeflating, FromTheThresholdOn) {

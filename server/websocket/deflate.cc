@@ -15,6 +15,8 @@ using namespace std::string_view_literals;
 
 // What Z_SYNC_FLUSH ends with, and permessage-deflate leaves away (RFC 7692 7.2.1).
 constexpr std::string_view kTail = "\x00\x00\xff\xff"sv;
+// What is kept of what was sent: 2^(memory level + 5) bytes.
+constexpr int kMemoryBits = 5;
 // zlib counts in unsigned int.
 constexpr std::size_t kMaxInput = std::numeric_limits<unsigned>::max();
 // Each block of zlib's carries its size before it, so that what is live can be counted.
@@ -44,33 +46,7 @@ void make_room(std::string& message, std::size_t more, std::size_t most) {
 
 }  // namespace
 
-// --- The streams --------------------------------------------------------------------------------
-
-class DeflatePool::Deflater {
- public:
-  Deflater(DeflatePool& pool, const Form& form) : form_(form) {
-    stream.zalloc = &allocate;
-    stream.zfree = &release;
-    stream.opaque = &pool;
-    // Negative bits: neither header nor checksum.
-    made_ = deflateInit2(&stream, form.level, Z_DEFLATED, -form.window_bits, form.memory_level,
-                         Z_DEFAULT_STRATEGY) == Z_OK;
-  }
-  ~Deflater() {
-    if (made_) deflateEnd(&stream);
-  }
-  Deflater(const Deflater&) = delete;
-  Deflater& operator=(const Deflater&) = delete;
-
-  bool made() const { return made_; }
-  const Form& form() const { return form_; }
-
-  z_stream stream{};
-
- private:
-  Form form_;
-  bool made_ = false;
-};
+// --- The pool -----------------------------------------------------------------------------------
 
 class DeflatePool::Inflater {
  public:
@@ -94,27 +70,9 @@ class DeflatePool::Inflater {
   bool made_ = false;
 };
 
-DeflatePool::DeflatePool() {
-  deflaters_.reserve(kMaxSpares);
-  inflaters_.reserve(kMaxSpares);
-}
+DeflatePool::DeflatePool() { inflaters_.reserve(kMaxSpares); }
 
 DeflatePool::~DeflatePool() = default;
-
-DeflatePool::LentDeflater DeflatePool::deflater(const Form& form) {
-  auto spare = std::find_if(deflaters_.rbegin(), deflaters_.rend(),
-                            [&](const auto& deflater) { return deflater->form() == form; });
-  std::unique_ptr<Deflater> deflater;
-  if (spare != deflaters_.rend()) {
-    std::swap(*spare, deflaters_.back());
-    deflater = std::move(deflaters_.back());
-    deflaters_.pop_back();
-    deflateReset(&deflater->stream);
-  } else {
-    deflater = std::make_unique<Deflater>(*this, form);
-  }
-  return LentDeflater(deflater->made() ? deflater.release() : nullptr, Return{this});
-}
 
 DeflatePool::LentInflater DeflatePool::inflater(int window_bits) {
   std::unique_ptr<Inflater> inflater;
@@ -126,13 +84,6 @@ DeflatePool::LentInflater DeflatePool::inflater(int window_bits) {
   }
   const bool ready = inflater->begin(window_bits);
   return LentInflater(ready ? inflater.release() : nullptr, Return{this});
-}
-
-void DeflatePool::put(Deflater* deflater) {
-  std::unique_ptr<Deflater> owned(deflater);
-  // The oldest makes way: its form may be one that nobody asks for any more.
-  if (deflaters_.size() == kMaxSpares) deflaters_.erase(deflaters_.begin());
-  deflaters_.push_back(std::move(owned));
 }
 
 void DeflatePool::put(Inflater* inflater) {
@@ -160,40 +111,38 @@ void DeflatePool::release(void* pool, void* block) {
 MessageDeflate::MessageDeflate(DeflatePool& pool, const DeflateParameters& parameters,
                                const base::WebSocketSettings& settings)
     : pool_(pool),
-      form_{parameters.server_max_window_bits, settings.deflate_memory_level, settings.deflate_level},
-      inflate_bits_(parameters.client_max_window_bits),
-      keeps_sent_(!parameters.server_no_context_takeover),
+      level_(settings.deflate_level),
+      sent_bits_(parameters.server_max_window_bits),
+      received_bits_(parameters.client_max_window_bits),
+      max_sent_(parameters.server_no_context_takeover
+                    ? 0
+                    : std::size_t{1} << std::min(sent_bits_, settings.deflate_memory_level + kMemoryBits)),
       keeps_received_(!parameters.client_no_context_takeover) {}
 
-bool MessageDeflate::deflate(std::string_view message, std::string& out) {
-  // RFC 7692 7.2.3.6: an empty message is one empty block; zlib makes none right behind another.
+Compressor::Result MessageDeflate::deflate(std::string_view message, std::string& out) {
+  // RFC 7692 7.2.3.6: an empty message is one empty block; a flush makes none behind nothing.
   if (message.empty()) {
     out += '\0';
-    return true;
+    return Compressor::Result::kOk;
   }
-  // Should `out` not get its memory, the stream goes back, and the next message refers to nothing.
-  DeflatePool::LentDeflater deflater = deflater_ ? std::move(deflater_) : pool_.deflater(form_);
-  if (deflater == nullptr) return false;
-  z_stream& stream = deflater->stream;
-  while (!message.empty()) {
-    give(stream, take_input(message));
-    const int flush = message.empty() ? Z_SYNC_FLUSH : Z_NO_FLUSH;
-    do {
-      stream.next_out = reinterpret_cast<Bytef*>(pool_.slice().data());
-      stream.avail_out = DeflatePool::kSlice;
-      ::deflate(&stream, flush);
-      out.append(pool_.slice().data(), DeflatePool::kSlice - stream.avail_out);
-    } while (stream.avail_out == 0);
+  sent_.reserve(max_sent_);
+  const auto result = pool_.compressor().deflate(message, sent_, sent_bits_, level_, message.size() - 1, out);
+  if (result == Compressor::Result::kOk) remember_sent(message);
+  return result;
+}
+
+void MessageDeflate::remember_sent(std::string_view message) {
+  if (message.size() >= max_sent_) {
+    sent_.assign(message.substr(message.size() - max_sent_));
+    return;
   }
-  out.resize(out.size() - kTail.size());
-  if (keeps_sent_) deflater_ = std::move(deflater);
-  return true;
+  if (sent_.size() + message.size() > max_sent_) sent_.erase(0, sent_.size() + message.size() - max_sent_);
+  sent_.append(message);
 }
 
 MessageDeflate::Inflated MessageDeflate::inflate(std::string_view bytes, base::Last last,
                                                  std::string& message, std::size_t limit) {
-  if (inflater_ == nullptr && !wake_inflater()) return Inflated::kNoMemory;
-  in_message_ = true;
+  if (inflater_ == nullptr && !begin_message()) return Inflated::kNoMemory;
   while (!bytes.empty()) {
     const Inflated result = inflate_some(take_input(bytes), Z_SYNC_FLUSH, message, limit);
     if (result != Inflated::kOk) return result;
@@ -201,12 +150,7 @@ MessageDeflate::Inflated MessageDeflate::inflate(std::string_view bytes, base::L
   if (last == base::Last::kNo) return Inflated::kOk;
   const Inflated result = inflate_some(kTail, Z_BLOCK, message, limit);
   if (result != Inflated::kOk) return result;
-  // zlib.h: 128 right behind a block, 64 in the last one, and the bits left over. Elsewhere the message was
-  // cut off, or did not end as RFC 7692 7.2.1 says, and the next one would be read from the wrong bit.
-  if (inflater_->stream.data_type != 128) return Inflated::kInvalid;
-  in_message_ = false;
-  if (!keeps_received_) inflater_.reset();
-  return Inflated::kOk;
+  return end_message() ? Inflated::kOk : Inflated::kInvalid;
 }
 
 MessageDeflate::Inflated MessageDeflate::inflate_some(std::string_view bytes, int flush, std::string& message,
@@ -235,26 +179,27 @@ MessageDeflate::Inflated MessageDeflate::inflate_some(std::string_view bytes, in
   return message.size() > limit ? Inflated::kTooBig : Inflated::kOk;
 }
 
-bool MessageDeflate::wake_inflater() {
-  inflater_ = pool_.inflater(inflate_bits_);
-  if (inflater_ == nullptr) return false;
-  if (history_.empty()) return true;
-  const auto* bytes = reinterpret_cast<const Bytef*>(history_.data());
-  if (inflateSetDictionary(&inflater_->stream, bytes, static_cast<unsigned>(history_.size())) != Z_OK) {
-    return false;
-  }
-  history_ = std::string();
-  return true;
+bool MessageDeflate::begin_message() {
+  inflater_ = pool_.inflater(received_bits_);
+  if (inflater_ == nullptr || received_.empty()) return inflater_ != nullptr;
+  const auto* bytes = reinterpret_cast<const Bytef*>(received_.data());
+  return inflateSetDictionary(&inflater_->stream, bytes, static_cast<unsigned>(received_.size())) == Z_OK;
 }
 
-void MessageDeflate::rest() {
-  deflater_.reset();
-  if (inflater_ == nullptr || in_message_) return;
-  unsigned size = 0;
-  inflateGetDictionary(&inflater_->stream, nullptr, &size);
-  history_ = std::string(size, '\0');
-  inflateGetDictionary(&inflater_->stream, reinterpret_cast<Bytef*>(history_.data()), &size);
+// zlib.h: data_type is 128 right behind a block, 64 in the last one, and the bits left over. Elsewhere the
+// message was cut off, or did not end as RFC 7692 7.2.1 says, and the next one would be read from the wrong
+// bit.
+bool MessageDeflate::end_message() {
+  z_stream& stream = inflater_->stream;
+  if (stream.data_type != 128) return false;
+  if (keeps_received_) {
+    unsigned size = 0;
+    inflateGetDictionary(&stream, nullptr, &size);
+    received_.resize(size);
+    inflateGetDictionary(&stream, reinterpret_cast<Bytef*>(received_.data()), &size);
+  }
   inflater_.reset();
+  return true;
 }
 
 }  // namespace fasterapi::websocket

@@ -11,15 +11,9 @@ namespace {
 using namespace std::string_view_literals;
 using base::Last;
 using Inflated = MessageDeflate::Inflated;
+using Deflated = Compressor::Result;
 
 constexpr std::size_t kLimit = 64 * 1024 * 1024;
-
-// RFC 7692's examples were made at zlib's own level.
-base::WebSocketSettings of_the_examples() {
-  base::WebSocketSettings settings;
-  settings.deflate_level = 6;
-  return settings;
-}
 
 // Each message is inflated whole, and by a twin in pieces: both must say the same.
 class Deflate : public testing::Test {
@@ -28,8 +22,10 @@ class Deflate : public testing::Test {
 
   std::string deflated(std::string_view sent) {
     std::string out = "before";
-    EXPECT_TRUE(deflate.deflate(sent, out));
+    const auto result = deflate.deflate(sent, out);
     EXPECT_TRUE(out.starts_with("before"));
+    // What would be no shorter is sent as it is.
+    EXPECT_EQ(result == Deflated::kOk, out.size() > 6);
     return out.substr(6);
   }
 
@@ -40,7 +36,6 @@ class Deflate : public testing::Test {
     Inflated twins = Inflated::kOk;
     for (std::size_t at = 0; at < payload.size() && twins == Inflated::kOk; at += piece) {
       twins = twin.inflate(payload.substr(at, piece), Last::kNo, in_pieces, limit);
-      twin.rest();
     }
     if (twins == Inflated::kOk) twins = twin.inflate({}, Last::kYes, in_pieces, limit);
     EXPECT_EQ(result, twins);
@@ -49,12 +44,20 @@ class Deflate : public testing::Test {
     return result;
   }
 
+  // What the peer gets, deflated or as it is.
+  void expect_read(ZlibPeer& peer, const std::string& sent) {
+    const std::string payload = deflated(sent);
+    if (!payload.empty()) {
+      ASSERT_EQ(peer.inflate(payload), sent);
+    }
+  }
+
   std::string inflated(std::string_view payload) {
     EXPECT_EQ(inflate(payload), Inflated::kOk);
     return message;
   }
 
-  base::WebSocketSettings settings = of_the_examples();
+  base::WebSocketSettings settings;
   DeflateParameters parameters;
   DeflatePool pool;
   MessageDeflate deflate{pool, parameters, settings};
@@ -78,16 +81,14 @@ class SmallWindows : public Deflate {
 constexpr std::string_view kHello = "\xf2\x48\xcd\xc9\xc9\x07\x00"sv;
 constexpr std::string_view kHelloAgain = "\xf2\x00\x11\x00\x00"sv;
 
-TEST_F(Deflate, Rfc7692_7_2_3_1_AMessageOfOneBlock) {
-  EXPECT_EQ(inflated(kHello), "Hello");
-  EXPECT_EQ(deflated("Hello"), kHello);
-}
+TEST_F(Deflate, Rfc7692_7_2_3_1_AMessageOfOneBlock) { EXPECT_EQ(inflated(kHello), "Hello"); }
 
 TEST_F(Deflate, Rfc7692_7_2_3_2_TheWindowIsShared) {
   EXPECT_EQ(inflated(kHello), "Hello");
   EXPECT_EQ(inflated(kHelloAgain), "Hello");
-  EXPECT_EQ(deflated("Hello"), kHello);
-  EXPECT_EQ(deflated("Hello"), kHelloAgain);
+  EXPECT_EQ(deflated("Hello"), "");
+  const std::string first = deflated(json_message(300, 1));
+  EXPECT_LT(deflated(json_message(300, 1)).size(), first.size() / 4);
 }
 
 TEST_F(Deflate, Rfc7692_7_2_3_3_ABlockWithoutCompression) {
@@ -106,9 +107,10 @@ TEST_F(Deflate, Rfc7692_7_2_3_5_TwoBlocksInOneMessage) {
 TEST_F(Deflate, Rfc7692_7_2_3_6_AnEmptyMessage) {
   EXPECT_EQ(inflated("\x00"sv), "");
   for (int i = 0; i < 3; ++i) EXPECT_EQ(deflated(""), "\x00"sv);
-  EXPECT_EQ(deflated("Hello"), kHello);
-  EXPECT_EQ(deflated(""), "\x00"sv);
-  EXPECT_EQ(deflated("Hello"), kHelloAgain);
+  ZlibPeer peer;
+  EXPECT_EQ(peer.inflate(deflated(json_message(300, 1))), json_message(300, 1));
+  EXPECT_EQ(peer.inflate(deflated("")), "");
+  EXPECT_EQ(peer.inflate(deflated(json_message(300, 1))), json_message(300, 1));
 }
 
 // --- With another zlib ------------------------------------------------------------------------
@@ -133,7 +135,35 @@ TEST_F(Deflate, AClientThatKeepsItsWindowIsRead) {
 
 TEST_F(Deflate, AClientReadsWhatIsSent) {
   ZlibPeer peer;
-  for (const std::string& sent : messages()) ASSERT_EQ(peer.inflate(deflated(sent)), sent);
+  for (const std::string& sent : messages()) expect_read(peer, sent);
+}
+
+class Levels : public Deflate, public testing::WithParamInterface<int> {};
+
+TEST_P(Levels, AClientReadsThemAll) {
+  settings.deflate_level = GetParam();
+  for (int bits = 9; bits <= 15; ++bits) {
+    MessageDeflate sender(pool, {.server_max_window_bits = bits}, settings);
+    ZlibPeer peer(15, bits);
+    for (const std::string& sent : messages()) {
+      std::string out;
+      if (sender.deflate(sent, out) == Deflated::kOk) {
+        ASSERT_EQ(peer.inflate(out), sent);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Compressor, Levels,
+                         testing::Range(Compressor::kMinLevel, Compressor::kMaxLevel + 1));
+
+TEST_F(Deflate, WhatWouldBeNoShorterIsLeftAlone) {
+  ZlibPeer peer;
+  EXPECT_EQ(deflated("a"), "");
+  EXPECT_EQ(deflated(noise(100'000, 1)), "");
+  expect_read(peer, json_message(500, 1));
+  EXPECT_EQ(deflated(noise(700, 1)), "");
+  expect_read(peer, json_message(500, 1));
 }
 
 TEST_F(Deflate, AClientMayForgetWhatItSent) {
@@ -187,20 +217,20 @@ TEST_F(SmallWindows, BothWays) {
   piece = 64;
   for (const std::string& sent : messages()) {
     ASSERT_EQ(inflated(peer.deflate(sent)), sent);
-    ASSERT_EQ(peer.inflate(deflated(sent)), sent);
+    expect_read(peer, sent);
   }
 }
 
 // With the smallest window that zlib can have a peer cannot read what reaches further back.
 TEST_F(SmallWindows, AreObeyed) {
   const std::string block = noise(2000, 1);
-  deflated(block);
-  EXPECT_GT(deflated(block).size(), block.size());
+  EXPECT_EQ(deflated(block + block), "");
+  EXPECT_LT(deflated(block.substr(0, 300) + block.substr(0, 300)).size(), 500u);
 }
 
 TEST_F(WithoutTakeover, EachMessageStandsAlone) {
-  EXPECT_EQ(deflated("Hello"), kHello);
-  EXPECT_EQ(deflated("Hello"), kHello);
+  const std::string first = deflated(json_message(300, 1));
+  EXPECT_EQ(deflated(json_message(300, 1)), first);
   EXPECT_EQ(inflated(kHello), "Hello");
   EXPECT_EQ(inflate(kHelloAgain), Inflated::kInvalid);
 }
@@ -210,7 +240,7 @@ TEST_F(WithoutTakeover, AClientIsReadAndReads) {
   for (const std::string& sent : messages()) {
     ZlibPeer peer;
     ASSERT_EQ(inflated(peer.deflate(sent)), sent);
-    ASSERT_EQ(peer.inflate(deflated(sent)), sent);
+    expect_read(peer, sent);
   }
 }
 
@@ -222,8 +252,8 @@ TEST_F(Deflate, NothingPassesFromOneConnectionToAnother) {
       DeflateParameters agreed = {!takeover, !takeover, bits, bits};
       MessageDeflate other(pool, agreed, settings);
       std::string out;
-      ASSERT_TRUE(other.deflate("Hello", out));
-      EXPECT_EQ(out, kHello);
+      ASSERT_EQ(other.deflate(json_message(300, 1), out), Deflated::kOk);
+      EXPECT_EQ(ZlibPeer(15, bits).inflate(out), json_message(300, 1));
       std::string in;
       EXPECT_EQ(other.inflate(kHello, Last::kYes, in, kLimit), Inflated::kOk);
       MessageDeflate third(pool, agreed, settings);
@@ -232,59 +262,54 @@ TEST_F(Deflate, NothingPassesFromOneConnectionToAnother) {
   }
 }
 
-TEST_F(Deflate, AStreamIsNotLentWithAnotherWindow) {
+TEST_F(Deflate, TheWindowIsEachConnectionsOwn) {
+  settings.deflate_memory_level = 9;
   const std::string block = noise(2000, 1);
-  std::string out;
-  for (int bits : {15, 9}) {
+  for (int bits : {15, 9, 15}) {
     MessageDeflate connection(pool, {.server_max_window_bits = bits}, settings);
-    ASSERT_TRUE(connection.deflate(block, out));
+    std::string out;
+    connection.deflate(block + json_message(2000, 1), out);
     out.clear();
-    ASSERT_TRUE(connection.deflate(block, out));
-    EXPECT_EQ(out.size() < block.size(), bits == 15);
+    EXPECT_EQ(connection.deflate(block, out) == Deflated::kOk, bits == 15);
   }
 }
 
-// --- rest() and forget_sent() -----------------------------------------------------------------
-
-TEST_F(Deflate, WhatWasReceivedIsKeptOverARest) {
-  ZlibPeer peer;
-  for (const std::string& sent : messages()) {
-    ASSERT_EQ(inflated(peer.deflate(sent)), sent);
-    deflate.rest();
-    twin.rest();
-    twin.rest();
+TEST_F(Deflate, AsMuchAsTheMemoryLevelSaysIsReferredTo) {
+  for (int level : {1, 5, 9}) {
+    settings.deflate_memory_level = level;
+    MessageDeflate connection(pool, {.server_max_window_bits = 15}, settings);
+    const std::size_t kept = std::size_t{32} << level;
+    const std::string block = noise(kept, 1);
+    std::string out;
+    for (int i = 0; i < 2; ++i) {
+      // Parts that are too short to be shorter when they are deflated are no part of the window.
+      out.clear();
+      ASSERT_EQ(connection.deflate(block + std::string(4000, 'x') + block, out), Deflated::kOk) << level;
+    }
+    out.clear();
+    ASSERT_EQ(connection.deflate(block, out), Deflated::kOk) << level;
+    EXPECT_LT(out.size(), kept / 2 + 16) << level;
   }
 }
 
-TEST_F(Deflate, WhatWasSentIsForgottenInARest) {
-  ZlibPeer peer;
-  EXPECT_EQ(peer.inflate(deflated("Hello")), "Hello");
-  deflate.rest();
-  EXPECT_EQ(deflated("Hello"), kHello);
-  for (const std::string& sent : messages()) {
-    ASSERT_EQ(peer.inflate(deflated(sent)), sent);
-    deflate.rest();
-  }
-}
-
-TEST_F(SmallWindows, TheWindowIsKeptOverARestToItsLastByte) {
+TEST_F(SmallWindows, TheWindowIsKeptToItsLastByte) {
   ZlibPeer peer(9, 9);
   for (unsigned i = 0; i < 50; ++i) {
     const std::string sent = noise(150, i % 2);  // what is two messages back is still in reach, but hardly
     ASSERT_EQ(inflated(peer.deflate(sent)), sent);
-    deflate.rest();
   }
 }
 
 TEST_F(Deflate, AfterForgetSentAMessageIsTheFirst) {
   ZlibPeer peer;
-  EXPECT_EQ(peer.inflate(deflated("Hello")), "Hello");
+  const std::string first = deflated(json_message(300, 1));
+  EXPECT_EQ(peer.inflate(first), json_message(300, 1));
   MessageDeflate other(pool, {.server_no_context_takeover = true}, settings);
   std::string shared;
-  ASSERT_TRUE(other.deflate(json_message(5000, 1), shared));
+  ASSERT_EQ(other.deflate(json_message(5000, 1), shared), Deflated::kOk);
   EXPECT_EQ(peer.inflate(shared), json_message(5000, 1));
   deflate.forget_sent();
-  EXPECT_EQ(deflated("Hello"), kHello);
+  EXPECT_EQ(deflated(json_message(300, 1)), first);
 }
 
 // --- What is refused --------------------------------------------------------------------------
@@ -318,8 +343,6 @@ TEST_F(Deflate, ALimitIsReachedButNotPassed) {
   const std::string payload = ZlibPeer().deflate(sent);
   piece = 1000;
   EXPECT_EQ(inflate(payload, sent.size()), Inflated::kOk);
-  deflate.rest();
-  twin.rest();
   EXPECT_EQ(inflate(payload, sent.size() - 1), Inflated::kTooBig);
   EXPECT_EQ(message, sent);
 }
@@ -344,13 +367,9 @@ TEST_F(Deflate, NoLimitIsALimitToo) {
 }
 
 TEST_F(Deflate, AStreamThatCannotBeMadeIsNoMemory) {
-  settings.deflate_memory_level = 10;
   MessageDeflate none(pool, {.client_max_window_bits = 16}, settings);
-  std::string out = "before";
-  EXPECT_FALSE(none.deflate("Hello", out));
-  EXPECT_EQ(out, "before");
+  std::string out;
   EXPECT_EQ(none.inflate(kHello, Last::kYes, out, kLimit), Inflated::kNoMemory);
-  none.rest();
 }
 
 }  // namespace

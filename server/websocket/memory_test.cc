@@ -37,8 +37,9 @@ class WebSocketMemory : public ::testing::Test {
   }
 
   base::WebSocketSettings settings;
+  Workspace workspace;
   std::size_t before = live_bytes;
-  std::unique_ptr<Codec> codec = std::make_unique<Codec>(settings, nullptr);
+  std::unique_ptr<Codec> codec = std::make_unique<Codec>(settings, workspace, nullptr);
 };
 
 TEST_F(WebSocketMemory, ANewCodecIsSmall) { EXPECT_LT(held(), 768u); }
@@ -51,6 +52,40 @@ TEST_F(WebSocketMemory, SmallMessagesInARowAreReadWithoutAllocation) {
   const std::size_t start = allocations;
   for (int i = 0; i < 100; ++i) ASSERT_EQ(codec->receive(input, 32).size(), 3u);
   EXPECT_EQ(allocations, start);
+}
+
+// What one has used serves the next, and nothing stays with a codec that waits.
+TEST_F(WebSocketMemory, CodecsInTurnShareOneBuffer) {
+  const std::string input = frame(kFinText, std::string(30'000, 'x'));
+  const std::string begun = frame(kFirstText, std::string(3'000, 'x'));
+  codec->receive(input, 32);
+  codec->handled();
+  const std::size_t start = allocations;
+  const std::size_t shared = held();
+  for (int i = 0; i < 20; ++i) {
+    Codec other(settings, workspace, nullptr);
+    ASSERT_EQ(other.receive(input, 32).size(), 1u);
+    other.handled();
+  }
+  EXPECT_EQ(allocations, start);
+  EXPECT_EQ(held(), shared);
+  codec->receive(begun, 32);
+  codec->handled();
+  EXPECT_EQ(codec->buffered(), 3'000u);
+  EXPECT_LT(held(), shared + 3'000 + 256);
+}
+
+TEST_F(WebSocketMemory, WhatACodecShowsStaysWhileAnotherReads) {
+  const std::string mine = frame(kFinText, std::string(500, 'm'));
+  const std::string others = frame(kFinText, std::string(900, 'o'));
+  codec->receive(mine, 32);
+  codec->handled();
+  const auto events = codec->receive(mine, 32);
+  Codec other(settings, workspace, nullptr);
+  other.receive(others, 32);
+  other.handled();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].payload, std::string(500, 'm'));
 }
 
 TEST_F(WebSocketMemory, ARestingCodecIsSmall) {

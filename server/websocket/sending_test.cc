@@ -30,7 +30,8 @@ class WebSocketSending : public ::testing::Test {
   }
 
   base::WebSocketSettings settings;
-  Codec codec{settings, nullptr};
+  Workspace workspace;
+  Codec codec{settings, workspace, nullptr};
 };
 
 TEST_F(WebSocketSending, Messages) {

@@ -19,7 +19,7 @@ class Transcript {
  public:
   explicit Transcript(const base::WebSocketSettings& settings,
                       std::unique_ptr<MessageDeflate> deflate = nullptr)
-      : codec_(settings, std::move(deflate)) {}
+      : codec_(settings, workspace_, std::move(deflate)) {}
 
   // As many messages a call as asked for; what is left is interpreted by further calls.
   void feed(std::string_view bytes, std::size_t max_messages = 32) {
@@ -39,6 +39,7 @@ class Transcript {
       if (event.kind != EventKind::kFailure) events_.append(" ").append(event.payload);
       events_.append("\n");
     }
+    codec_.handled();
   }
 
   static std::string_view name_of(const Event& event) {
@@ -57,6 +58,7 @@ class Transcript {
     return "";
   }
 
+  Workspace workspace_;
   Codec codec_;
   std::string events_;
 };

@@ -33,6 +33,7 @@ THIRD_PARTY = {
     "Python.h": {"asgi"},
     "benchmark/": set(),
     "fmt/": {"server/base/log.cc"},
+    "isa-l/": {"server/websocket"},
     "llhttp.h": {"server/http1"},
     "nghttp2/": {"server/http2"},
     "openssl/": {"server/tls", "server/websocket/handshake.cc"},

@@ -88,7 +88,7 @@ OWN_OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
     ("--ws-client-no-context-takeover", "flag", False, "ws_client_no_context_takeover"),
     ("--ws-server-max-window-bits", "integer", 12, "ws_server_max_window_bits"),
     ("--ws-client-max-window-bits", "integer", 12, "ws_client_max_window_bits"),
-    ("--ws-deflate-level", "integer", 3, "ws_deflate_level"),
+    ("--ws-deflate-level", "integer", 1, "ws_deflate_level"),
     ("--ws-deflate-memory-level", "integer", 5, "ws_deflate_memory_level"),
     ("--ws-deflate-threshold", "integer", 64, "ws_deflate_threshold"),
     ("--ws-allowed-origin", "text*", (), "ws_allowed_origins"),
