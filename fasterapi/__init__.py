@@ -11,6 +11,7 @@ from fasterapi.version import __version__
 
 if TYPE_CHECKING:
     from fasterapi.broadcast import Broadcaster as Broadcaster
+    from fasterapi.sse.client import sse_connect as sse_connect
     from fasterapi.sse.connection import SSE as SSE
     from fasterapi.sse.connection import SSEClosed as SSEClosed
     from fasterapi.sse.endpoint import sse_endpoint as sse_endpoint
@@ -40,6 +41,7 @@ _ADAPTERS: dict[str, str] = {
     "SSEStream": "fasterapi.sse.stream",
     "ServerSentEvent": "fasterapi.sse.event",
     "EventSourceResponse": "fasterapi.sse.response",
+    "sse_connect": "fasterapi.sse.client",
     "sse_endpoint": "fasterapi.sse.endpoint",
 }
 

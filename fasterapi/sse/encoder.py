@@ -47,12 +47,12 @@ def encode_event(
 
 
 def encode_comment(text: str) -> bytes:
-    """Lines that clients ignore.
+    """Lines that clients ignore. No empty line follows: some clients (httpx-sse) would make an event of it.
 
     Raises:
         ValueError: half of a surrogate pair.
     """
-    return f"{_lines(': ', text)}\n".encode()
+    return _lines(": ", text).encode()
 
 
 def encode_binary(data: bytes | bytearray | memoryview) -> str:

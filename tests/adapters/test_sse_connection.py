@@ -34,7 +34,7 @@ class TestKeepAlive:
     @pytest.mark.parametrize("route", ROUTES)
     def test_pings_and_comments(self, server: ServerProcess, route: str) -> None:
         body = server.get(f"{route}/pings").body
-        assert body == b": ping\n\n" * 10 + b": one\n: two\n\n" + b": \n\n" + b"data: end\n\n"
+        assert body == b": ping\n" * 10 + b": one\n: two\n: \ndata: end\n\n"
 
     @pytest.mark.parametrize("route", ROUTES)
     @pytest.mark.parametrize("name", ["silent", "kept_alive"])
@@ -170,7 +170,7 @@ class TestLeaving:
 
     def test_the_others_stay(self, server: ServerProcess, tag: str) -> None:
         with ask(server, f"/silent?tag={tag}") as stays:
-            stays.read_until(b": ping\n\n")
+            stays.read_until(b": ping\n")
             with ask(server, f"/sleeps?tag={tag}-goes") as goes:
                 goes.read_until(b"data: hello\n\n")
             server.probe.expect("ended", f"{tag}-goes")

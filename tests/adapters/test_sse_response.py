@@ -16,10 +16,10 @@ ITEMS = b"".join(
         b"data: text\n\n",
         b'data: {"a":1}\n\n',
         b"event: named\nid: 7\nretry: 0\n" + 'data: {"b":"ü"}\n\n'.encode(),
-        b": noted\n\ndata: two\ndata: lines\n\n",
+        b": noted\ndata: two\ndata: lines\n\n",
         b"data: data:application/octet-stream;base64,AP8=\n\n",
         b"id: 8\n\n",
-        b": only\n\n",
+        b": only\n",
         b"data: null\n\n",
     )
 )

@@ -205,6 +205,27 @@ async def request(sse: SSE) -> None:
     await sse.send_json([sse.last_event_id, sse.query_params, sse.headers["x-test"], sse.path_params])
 
 
+@handler
+async def resumed(sse: SSE) -> None:
+    """Three events after the client's last one, then the end; no more after the twelfth."""
+    last = int(sse.last_event_id or 0)
+    if last == 12:
+        await sse.stop()
+        return
+    for number in range(last + 1, last + 4):
+        await sse.send(str(number), event_id=str(number), retry=0)
+
+
+@handler
+async def binary(sse: SSE) -> None:
+    """Bytes of a seed, as bytes, bytearray and memoryview; then text."""
+    source = random.Random(shared.arguments(sse)["seed"])
+    for kind in (bytes, bytearray, memoryview):
+        await sse.send_binary(kind(source.randbytes(source.randrange(70_000))), event="blob", event_id="b")
+    await sse.send_binary(b"")
+    await sse.send("text")
+
+
 # --- Clients that leave --------------------------------------------------------------------------
 
 

@@ -1,0 +1,236 @@
+"""The client: sse_connect(url) gives events for as long as the server has some, over as many connections as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, cast
+
+try:
+    import httpx
+except ImportError as error:
+    raise ImportError("sse_connect needs httpx: pip install 'fasterapi[client]'") from error
+
+from fasterapi.sse.event import ServerSentEvent
+from fasterapi.sse.parser import EventStreamParser
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for connecting and for sending the request."""
+# WHATWG HTML 9.2.2 gives up at any status but 200; these are what a proxy says of a server that restarts.
+TEMPORARY = (500, 502, 503, 504)
+_OWN_FAULTS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+
+
+class EventSourceError(Exception):
+    """The server does not give events, and asking again would not help; or it was asked often enough."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        """Of the response that was refused."""
+
+
+class EventSource:
+    """Made by ``sse_connect``. ``async with`` closes it; so does the end of the iteration."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        client: httpx.AsyncClient | None,
+        method: str,
+        headers: Mapping[str, str] | None,
+        last_event_id: str,
+        retry: float,
+        max_delay: float,
+        max_attempts: int | None,
+        idle_timeout: float | None,
+        max_line: int,
+        max_event: int,
+        request: dict[str, Any],
+    ) -> None:
+        self.last_event_id = last_event_id
+        """Of the last event that was given; what the server is told when reconnecting."""
+        self.retry = retry
+        """Seconds before reconnecting, once the server has set them what it said."""
+        self._url = url
+        self._client = client
+        self._own_client = client is None
+        self._method = method
+        self._headers = headers
+        self._max_delay = max_delay
+        self._max_attempts = max_attempts
+        self._timeout = httpx.Timeout(CONNECT_TIMEOUT, read=idle_timeout)
+        self._limits = (max_line, max_event)
+        self._request = request
+        self._attempts = 0
+        self._events = self._all()
+
+    def __aiter__(self) -> EventSource:
+        return self
+
+    async def __anext__(self) -> ServerSentEvent:
+        return await anext(self._events)
+
+    async def __aenter__(self) -> EventSource:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Ends the connection. Nothing happens the second time."""
+        await self._events.aclose()
+        await self._close_client()
+
+    async def _close_client(self) -> None:
+        if self._own_client and self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _all(self) -> AsyncGenerator[ServerSentEvent, None]:
+        """The events of one connection after the other."""
+        if self._client is None:
+            self._client = httpx.AsyncClient()
+        try:
+            while True:
+                failure: Exception | None = None
+                try:
+                    async with self._stream(self._client) as response:
+                        if response.status_code == HTTPStatus.NO_CONTENT:
+                            return
+                        failure = self._refusal(response)
+                        if failure is None:
+                            async with aclosing(self._events_of(response)) as events:
+                                async for event in events:
+                                    yield event
+                except _OWN_FAULTS:
+                    raise
+                except httpx.TransportError as lost:
+                    failure = lost
+                if not self._may_go_on(failure):
+                    return
+                await asyncio.sleep(self._delay())
+        finally:
+            await self._close_client()
+
+    async def _events_of(self, response: httpx.Response) -> AsyncGenerator[ServerSentEvent, None]:
+        parser = EventStreamParser(self.last_event_id, *self._limits)
+        async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_bytes())) as pieces:
+            async for data in pieces:
+                self._attempts = 0
+                for event in parser.feed(data):
+                    self.last_event_id = event.id or ""
+                    yield event
+                # What blocks without data have set.
+                self.last_event_id = parser.last_event_id
+                if parser.retry is not None:
+                    self.retry = parser.retry / 1000
+
+    def _stream(self, client: httpx.AsyncClient) -> Any:
+        headers = httpx.Headers(self._headers)
+        headers["Accept"] = "text/event-stream"
+        headers["Cache-Control"] = "no-store"
+        headers.setdefault("Accept-Encoding", "identity")
+        fields: list[tuple[bytes, bytes]] = list(headers.raw)
+        if self.last_event_id:
+            # 9.2.4: in UTF-8, which httpx would not do for a str.
+            fields.append((b"Last-Event-ID", self.last_event_id.encode()))
+        return client.stream(
+            self._method,
+            self._url,
+            headers=fields,
+            timeout=self._timeout,
+            follow_redirects=True,
+            **self._request,
+        )
+
+    def _refusal(self, response: httpx.Response) -> Exception | None:
+        """None if the response has events; what to try again after. Raises what is not to be tried again."""
+        status = response.status_code
+        if status in TEMPORARY:
+            return EventSourceError(f"{self._url} answered {status} {response.reason_phrase}", status)
+        if status != HTTPStatus.OK:
+            raise EventSourceError(f"{self._url} answered {status} {response.reason_phrase}, not 200", status)
+        content_type = response.headers.get("content-type", "")
+        if content_type.partition(";")[0].strip().lower() != "text/event-stream":
+            raise EventSourceError(
+                f"{self._url} answered {content_type or 'no type'}, not text/event-stream", status
+            )
+        return None
+
+    def _may_go_on(self, failure: Exception | None) -> bool:
+        """Whether to reconnect; raises the failure if that was tried often enough."""
+        self._attempts += 1
+        if self._max_attempts is None or self._attempts <= self._max_attempts:
+            return True
+        if failure is None and self._max_attempts == 0:
+            return False
+        what = failure or "the stream ended"
+        raise EventSourceError(
+            f"{self._url}: {what} (attempts: {self._attempts})", getattr(failure, "status", None)
+        ) from failure
+
+    def _delay(self) -> float:
+        """Seconds: twice as many after each attempt in vain, and up to half of them more by chance."""
+        least = self.retry if self._attempts == 1 else max(self.retry, 0.1)
+        grown = min(least * 2.0 ** min(self._attempts - 1, 20), self._max_delay)
+        return max(least, grown) * random.uniform(1.0, 1.5)
+
+
+def sse_connect(
+    url: str,
+    *,
+    client: httpx.AsyncClient | None = None,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    last_event_id: str = "",
+    retry: float = 3.0,
+    max_delay: float = 60.0,
+    max_attempts: int | None = None,
+    idle_timeout: float | None = None,
+    max_line: int = 1 << 20,
+    max_event: int = 1 << 24,
+    **request: Any,
+) -> EventSource:
+    """``async for event in sse_connect(url)``: ``ServerSentEvent`` after ``ServerSentEvent``, of binary ones ``bytes``.
+
+    It connects when the first event is asked for. When the stream ends or is lost, it connects again with ``Last-Event-ID``, and after 500, 502, 503
+    and 504. The answer 204 ends the iteration.
+
+    Args:
+        client: to ask with; one of its own otherwise.
+        headers: of the request.
+        last_event_id: to go on behind that event.
+        retry: seconds before reconnecting, until the server says how many; more after each attempt in vain.
+        max_delay: seconds, what these grow to at most.
+        max_attempts: how often in a row to reconnect in vain; ``None`` without end, 0 never: then the end of the stream
+            ends the iteration.
+        idle_timeout: seconds of silence (the server's pings count as sound) after which a connection is lost.
+        max_line, max_event: bytes that a line and an event's data may have.
+        request: more arguments of ``httpx.AsyncClient.stream``: ``params``, ``json``, ``auth`` …
+
+    Raises (at the iteration):
+        EventSourceError: another status, another content type, or ``max_attempts``.
+        EventTooLarge: more than ``max_line`` or ``max_event``.
+    """
+    return EventSource(
+        url,
+        client=client,
+        method=method,
+        headers=headers,
+        last_event_id=last_event_id,
+        retry=retry,
+        max_delay=max_delay,
+        max_attempts=max_attempts,
+        idle_timeout=idle_timeout,
+        max_line=max_line,
+        max_event=max_event,
+        request=request,
+    )

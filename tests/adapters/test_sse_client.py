@@ -1,0 +1,332 @@
+"""sse_connect: events over several connections, and when it gives up. Against the servers, and against scripted answers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import httpx
+import pytest
+from support import sse
+from support.server import ServerProcess
+
+from fasterapi import ServerSentEvent, sse_connect
+from fasterapi.sse.client import EventSource, EventSourceError
+from fasterapi.sse.parser import EventTooLarge
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+NO_MORE = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture
+def server(shared: Callable[..., ServerProcess]) -> ServerProcess:
+    return shared("apps.sse:app")
+
+
+@pytest.fixture
+def run(run: Run) -> Run:
+    """httpx leaves the generators of a response that is not read to its end to the collector, which has the loop end
+    one after the other."""
+
+    async def until_settled(main: Coroutine[Any, Any, Any]) -> Any:
+        result = await main
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return result
+
+    return lambda main: run(until_settled(main))
+
+
+class Script:
+    """A server whose answers are bytes made beforehand, one for each connection; the last one repeats."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)
+        self.requests: list[bytes] = []
+        self.times: list[float] = []
+
+    async def __aenter__(self) -> Script:
+        self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
+            await writer.drain()
+        finally:
+            writer.close()
+
+    def last_ids(self) -> list[bytes | None]:
+        found = []
+        for request in self.requests:
+            fields = dict(line.lower().partition(b": ")[::2] for line in request.split(b"\r\n"))
+            found.append(fields.get(b"last-event-id"))
+        return found
+
+
+async def gather(source: Any) -> list[ServerSentEvent]:
+    async with source:
+        return [event async for event in source]
+
+
+class TestServers:
+    def test_random_events(self, server: ServerProcess, run: Run) -> None:
+        given = {"seed": random.randrange(2**32), "count": 300}
+        print(given)
+        url = f"{sse.url(server)}/random_events?{sse.query(**given)}"
+        events = run(gather(sse_connect(url, max_attempts=0)))
+        assert [(event.event, event.data, event.id, event.retry) for event in events] == sse.expected(
+            sse.random_events(**given)
+        )
+
+    def test_reconnects_until_it_is_told_to_stop(self, server: ServerProcess, run: Run) -> None:
+        events = run(gather(sse_connect(f"{sse.url(server)}/resumed")))
+        assert [event.data for event in events] == [str(number) for number in range(1, 13)]
+
+    def test_begins_behind_an_event(self, server: ServerProcess, run: Run) -> None:
+        events = run(gather(sse_connect(f"{sse.url(server)}/resumed", last_event_id="9")))
+        assert [event.data for event in events] == ["10", "11", "12"]
+
+    @pytest.mark.parametrize("route", ["", "/wrapped"])
+    def test_binary_events_are_bytes_again(self, server: ServerProcess, run: Run, route: str) -> None:
+        seed = random.randrange(2**32)
+        print(f"seed {seed}")
+        url = f"{sse.url(server)}{route}/binary?{sse.query(seed=seed)}"
+        events = run(gather(sse_connect(url, max_attempts=0)))
+        source = random.Random(seed)
+        blobs = [source.randbytes(source.randrange(70_000)) for _ in range(3)]
+        assert [(event.event, event.data) for event in events] == [
+            *(("blob", blob) for blob in blobs),
+            ("message", b""),
+            ("message", "text"),
+        ]
+        # Any other client sees text.
+        assert [
+            event.data[:5] for event in sse.all_events(server, f"{route}/binary?{sse.query(seed=seed)}")
+        ] == [
+            *["data:"] * 4,
+            "text",
+        ]
+
+    def test_leaving_the_iteration_ends_the_handler(self, server: ServerProcess, run: Run, tag: str) -> None:
+        async def main() -> None:
+            async with sse_connect(f"{sse.url(server)}/sleeps?tag={tag}") as source:
+                assert (await anext(source)).data == "hello"
+
+        run(main())
+        assert server.probe.expect("ended", tag)["outcome"] is None
+
+    def test_a_server_that_comes_back_goes_on(
+        self, serve: Callable[..., ServerProcess], run: Run, tag: str
+    ) -> None:
+        first = serve("apps.sse:app")
+        port = str(first.address[1])
+
+        async def main() -> list[str]:
+            loop, seen = asyncio.get_running_loop(), []
+            async with sse_connect(f"{sse.url(first)}/resumed?tag={tag}", retry=0.01) as source:
+                async for event in source:
+                    seen.append(event.data)
+                    if len(seen) == 5:
+                        await loop.run_in_executor(None, first.kill)
+                        await loop.run_in_executor(None, lambda: serve("apps.sse:app", "--port", port))
+            return seen
+
+        assert run(main()) == [str(number) for number in range(1, 13)]
+
+
+class TestReconnecting:
+    def test_last_id_and_retry_go_with_the_stream(self, run: Run) -> None:
+        async def main() -> None:
+            answers = (
+                HEAD + "id: é1\nretry: 0\ndata: a\n\nid: unfinished\ndata: b\n".encode(),
+                HEAD + b"data: c\n\nid: 2\n\n",
+                HEAD + b"id\n\n",
+                NO_MORE,
+            )
+            async with Script(*answers) as script:
+                source = sse_connect(script.url, retry=3600.0)
+                events = await gather(source)
+                assert [(event.data, event.id) for event in events] == [("a", "é1"), ("c", "é1")]
+                assert script.last_ids() == [None, "é1".encode(), b"2", None]
+                assert source.retry == 0.0
+
+        run(main())
+
+    def test_a_broken_connection_and_temporary_errors_are_tried_again(self, run: Run) -> None:
+        async def main() -> None:
+            answers = (
+                b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+                b"",
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99\r\n\r\ndata: cut\n\n",
+                NO_MORE,
+            )
+            async with Script(*answers) as script:
+                assert [event.data for event in await gather(sse_connect(script.url, retry=0))] == ["cut"]
+
+        run(main())
+
+    def test_delays_grow_with_each_attempt_in_vain(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        delays: list[float] = []
+        delay_of = EventSource._delay
+
+        def no_delay(source: EventSource) -> float:
+            delays.append(delay_of(source))
+            return 0.0
+
+        async def main() -> None:
+            async with Script(b"") as script:
+                monkeypatch.setattr(EventSource, "_delay", no_delay)
+                with pytest.raises(EventSourceError, match="attempts: 7"):
+                    await gather(sse_connect(script.url, retry=2.0, max_delay=20.0, max_attempts=6))
+                assert len(script.requests) == 7
+
+        run(main())
+        for delay, least in zip(delays, [2, 4, 8, 16, 20, 20], strict=True):
+            assert least <= delay <= 1.5 * least
+        assert len({delay / least for delay, least in zip(delays, [2, 4, 8, 16, 20, 20], strict=True)}) > 1
+
+    def test_silence_is_a_lost_connection_where_asked_for(self, run: Run) -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            requests.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(NO_MORE if len(requests) == 2 else HEAD + b"data: a\n\n")
+            await reader.read()
+            writer.close()
+
+        async def main() -> None:
+            server = await asyncio.start_server(answer, "127.0.0.1", 0)
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            events = await gather(sse_connect(url, retry=0, idle_timeout=0.05))
+            assert [event.data for event in events] == ["a"]
+            server.close()
+            await server.wait_closed()
+
+        requests: list[bytes] = []
+        run(main())
+
+    def test_the_end_of_the_stream_is_the_end_where_asked_for(self, run: Run) -> None:
+        async def main() -> None:
+            async with Script(HEAD + b"data: a\n\n") as script:
+                assert len(await gather(sse_connect(script.url, max_attempts=0))) == 1
+                assert len(script.requests) == 1
+
+        run(main())
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("answer", "text", "status"),
+        [
+            (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404 Not Found", 404),
+            (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "401", 401),
+            (b"HTTP/1.1 201 Created\r\nContent-Type: text/event-stream\r\n\r\n", "201", 201),
+            (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\ndata: a\n\n", "text/html", 200),
+            (b"HTTP/1.1 200 OK\r\n\r\ndata: a\n\n", "no type", 200),
+        ],
+    )
+    def test_other_answers_are_errors_at_once(self, run: Run, answer: bytes, text: str, status: int) -> None:
+        async def main() -> None:
+            async with Script(answer) as script:
+                with pytest.raises(EventSourceError, match=text) as caught:
+                    await gather(sse_connect(script.url))
+                assert caught.value.status == status
+                assert len(script.requests) == 1
+
+        run(main())
+
+    def test_the_content_type_may_have_parameters_and_capitals(self, run: Run) -> None:
+        async def main() -> None:
+            answer = b"HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream;charset=utf-8\r\n\r\ndata: a\n\n"
+            async with Script(answer) as script:
+                assert len(await gather(sse_connect(script.url, max_attempts=0))) == 1
+
+        run(main())
+
+    @pytest.mark.parametrize("stream", [b"data: " + b"x" * 200, b"data: xxxxxxxxxx\n" * 20])
+    def test_events_without_end_are_refused(self, run: Run, stream: bytes) -> None:
+        async def main() -> None:
+            async with Script(HEAD + stream) as script:
+                with pytest.raises(EventTooLarge):
+                    await gather(sse_connect(script.url, max_line=100, max_event=100))
+
+        run(main())
+
+    def test_a_bad_address_is_not_tried_again(self, run: Run) -> None:
+        with pytest.raises(httpx.UnsupportedProtocol):
+            run(gather(sse_connect("ftp://127.0.0.1/")))
+
+    def test_nobody_there_is_an_error_after_so_many_attempts(self, run: Run) -> None:
+        async def main() -> None:
+            async with Script(b"") as script:
+                pass
+            with pytest.raises(EventSourceError, match="attempts: 2") as caught:
+                await gather(sse_connect(script.url, retry=0, max_attempts=1))
+            assert isinstance(caught.value.__cause__, httpx.ConnectError)
+
+        run(main())
+
+
+def test_a_client_and_a_request_of_the_callers(run: Run) -> None:
+    async def main() -> None:
+        async with (
+            Script(HEAD + b"data: a\n\n") as script,
+            httpx.AsyncClient(headers={"X-Client": "1"}) as client,
+        ):
+            source = sse_connect(
+                script.url,
+                client=client,
+                method="POST",
+                headers={"X-Own": "2"},
+                json={"a": 1},
+                max_attempts=0,
+            )
+            assert len(await gather(source)) == 1
+            assert not client.is_closed
+            request = script.requests[0].lower()
+            assert request.startswith(b"post / ")
+            for field in (
+                b"x-client: 1",
+                b"x-own: 2",
+                b"accept: text/event-stream",
+                b"cache-control: no-store",
+            ):
+                assert field in request
+
+    run(main())
+
+
+def test_events_are_given_as_they_come(run: Run) -> None:
+    """One connection, each event asked for after the one before was given."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD)
+        for number in itertools.count():
+            await wanted.acquire()
+            writer.write(b"data: %d\n\n" % number)
+            if number == 99:
+                break
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with sse_connect(url, max_attempts=0) as source:
+            for number in range(100):
+                wanted.release()
+                assert (await anext(source)).data == str(number)
+        server.close()
+        await server.wait_closed()
+
+    wanted = asyncio.Semaphore(0)
+    run(main())
