@@ -10,6 +10,7 @@ from fasterapi.server import Server
 from fasterapi.version import __version__
 
 if TYPE_CHECKING:
+    from fasterapi.app import App as App
     from fasterapi.broadcast import Broadcaster as Broadcaster
     from fasterapi.sse.client import sse_connect as sse_connect
     from fasterapi.sse.connection import SSE as SSE
@@ -29,6 +30,7 @@ __all__ = ["Config", "Server", "__version__", "main", "run"]
 
 # Where the classes for applications are: imported when they are asked for, since a server starts without them.
 _ADAPTERS: dict[str, str] = {
+    "App": "fasterapi.app",
     "Broadcaster": "fasterapi.broadcast",
     "ConnectionManager": "fasterapi.websocket",
     "WebSocket": "fasterapi.websocket",

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fasterapi.broadcast.backend import Backend
-from fasterapi.broadcast.forwarding import Forwarding, NativeTopics, native_socket
+from fasterapi.broadcast.forwarding import Forwarding, NativeTopics
 from fasterapi.broadcast.memory import MemoryBackend
 from fasterapi.broadcast.message import Lost, Message, check_channel, encode
 from fasterapi.broadcast.subscription import Limits, OnLost, Policy, Subscription
@@ -122,17 +122,17 @@ class Broadcaster:
         ``async with broadcaster.forward("chat", ws): …`` does so while the body runs. ``await broadcaster.forward("news",
         sse)`` does so until the client leaves, and reads and ignores what a WebSocket's client sends.
 
-        ``connection`` is a ``fasterapi.WebSocket``, a ``fasterapi.SSE`` or a Starlette WebSocket, accepted. A WebSocket
+        ``connection`` is a ``fasterapi.WebSocket`` or ``fasterapi.SSE``, which this opens, or an accepted WebSocket of Starlette's. A WebSocket
         of this server's gets the messages without Python code for each, framed and deflated once for all of them, as long as
         ``policy`` and ``on_lost`` are the defaults; then the server drops what comes while more than 64 KiB wait for it. With ``disconnect`` a client
         that is too slow gets close 1013 (a stream of events ends).
         """
         check_channel(channel)
-        native = native_socket(connection) if policy == "drop_oldest" and on_lost is None else None
         subscription = self.subscribe(
             channel, policy=policy, limit=limit, limit_bytes=limit_bytes, on_lost=on_lost
         )
-        return Forwarding(self, subscription, connection, native)
+        by_topic = policy == "drop_oldest" and on_lost is None
+        return Forwarding(self, subscription, connection, by_topic)
 
     async def join(self, member: Subscription | Forwarding) -> None:
         """For subscriptions and forwardings only."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from fasterapi.broadcast.errors import SubscriberTooSlow
 from fasterapi.broadcast.message import Message
 from fasterapi.broadcast.subscription import Subscription
+from fasterapi.websocket import WebSocket, WebSocketState
 
 CLOSE_LIMIT = 5.0
 """Seconds for the close of a WebSocket that takes nothing."""
@@ -24,25 +25,26 @@ TRY_AGAIN_LATER = 1013
 class Membership(Protocol):
     """The Broadcaster."""
 
-    async def join(self, member: Forwarding) -> None: ...
+    async def join(self, member: Subscription | Forwarding) -> None: ...
 
-    def leave(self, member: Forwarding) -> None: ...
+    def leave(self, member: Subscription | Forwarding) -> None: ...
 
 
 class Forwarding:
     """See ``Broadcaster.forward``."""
 
     def __init__(
-        self, membership: Membership, subscription: Subscription, connection: Any, native: Any
+        self, membership: Membership, subscription: Subscription, connection: Any, by_topic: bool
     ) -> None:
         self.channel = subscription.channel
-        self.native = native
+        self.native: Any = None
         """The extension's socket, if its topics are used."""
         self.error: Exception | None = None
         """Why forwarding has ended before its time: what sending raised, or SubscriberTooSlow."""
         self._membership = membership
         self._subscription = subscription
         self._connection = connection
+        self._by_topic = by_topic
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -58,14 +60,20 @@ class Forwarding:
         return int(self.native.statistics()["messages_dropped"])
 
     async def __aenter__(self) -> Forwarding:
-        if self.native is not None:
-            try:
-                await self._membership.join(self)
-            except BaseException:
-                self._membership.leave(self)
-                raise
-        else:
-            await self._subscription.__aenter__()
+        connection = self._connection
+        if isinstance(connection, WebSocket) and connection.state is WebSocketState.CONNECTING:
+            await connection.accept()
+        if self._by_topic:
+            self.native = _native_socket(connection)
+        try:
+            await self._membership.join(self._member)
+            if not _is_websocket(connection):
+                # Who sees the stream begin is subscribed.
+                await connection.start()
+        except BaseException:
+            self._membership.leave(self._member)
+            raise
+        if self.native is None:
             self._task = asyncio.create_task(self._pump(), name=f"forwards {self.channel}")
             self._subscription.when_failed(self._task.cancel)
         return self
@@ -73,13 +81,15 @@ class Forwarding:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        if self._task is None:
-            self._membership.leave(self)
-            return
-        self._subscription.when_failed(None)
-        await self._subscription.__aexit__(kind, error, where)
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        self._membership.leave(self._member)
+        if self._task is not None:
+            self._subscription.when_failed(None)
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    @property
+    def _member(self) -> Subscription | Forwarding:
+        return self._subscription if self.native is None else self
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._until_the_client_leaves().__await__()
@@ -167,10 +177,13 @@ class NativeTopics:
         return f"{id(self):x} {member.server} {self._channel}"
 
 
-def native_socket(connection: Any) -> Any:
+def _native_socket(connection: Any) -> Any:
     """The extension's socket of a WebSocket of this server's, else ``None``."""
-    scope = getattr(connection, "scope", {})
-    extension = scope.get("extensions", {}).get("fasterapi.websocket") if _is_websocket(connection) else None
+    if isinstance(connection, WebSocket):
+        return connection.native
+    if not _is_websocket(connection):
+        return None
+    extension = connection.scope.get("extensions", {}).get("fasterapi.websocket")
     return None if extension is None else extension["socket"]
 
 

@@ -124,6 +124,11 @@ class WebSocket(ConnectionScope):
         return self._sender
 
     @property
+    def native(self) -> WebSocketCycle | None:
+        """The server's extension (docs/websocket.md) of an open WebSocket that sends through it."""
+        return self._sender
+
+    @property
     def subprotocols(self) -> list[str]:
         """What the client offers, for ``accept()`` to choose from."""
         return list(self.scope.get("subprotocols") or ())
