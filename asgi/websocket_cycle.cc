@@ -1,5 +1,6 @@
 #include "asgi/websocket_cycle.h"
 
+#include <memory>
 #include <utility>
 
 #include "asgi/application.h"
@@ -10,6 +11,28 @@ namespace fasterapi::asgi {
 namespace {
 // Pong events that wait for receive(); what a peer sends unasked beyond them is dropped.
 constexpr std::size_t kMaxQueuedPongs = 32;
+
+// A bytes object that nobody else has yet.
+class BytesBuffer final : public websocket::MessageBuffer {
+ public:
+  char* resize(std::size_t size) override {
+    PyObject* bytes = bytes_.release();
+    if (bytes == nullptr) {
+      bytes = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
+    } else {
+      _PyBytes_Resize(&bytes, static_cast<Py_ssize_t>(size));
+    }
+    bytes_ = Ref::steal(bytes);
+    if (bytes_) return PyBytes_AS_STRING(bytes);
+    PyErr_Clear();
+    return nullptr;
+  }
+
+  Ref take() { return std::move(bytes_); }
+
+ private:
+  Ref bytes_;
+};
 }  // namespace
 
 WebSocketCycle::WebSocketCycle(Module& module, Application& application, connection::Exchange& exchange,
@@ -42,12 +65,24 @@ void WebSocketCycle::on_message(websocket::MessageKind kind, std::string_view pa
                  ? to_bytes(payload)
                  : Ref::steal(PyUnicode_DecodeUTF8(payload.data(), static_cast<Py_ssize_t>(payload.size()),
                                                    nullptr));
+  received(std::move(data), payload.size());
+}
+
+std::unique_ptr<websocket::MessageBuffer> WebSocketCycle::make_buffer() {
+  return std::make_unique<BytesBuffer>();
+}
+
+void WebSocketCycle::on_message(std::unique_ptr<websocket::MessageBuffer> buffer, std::size_t size) {
+  received(static_cast<BytesBuffer&>(*buffer).take(), size);
+}
+
+void WebSocketCycle::received(Ref data, std::size_t size) {
   if (!data) {
     report("A WebSocket message could not be received", take_error().get());
     leave(websocket::kInternalError);
     return closed(websocket::kInternalError, {});
   }
-  received_.push({std::move(data), payload.size()});
+  received_.push({std::move(data), size});
   if (!receivers_.empty()) receivers_.wake(module_, application_.stepper());
 }
 

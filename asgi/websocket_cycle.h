@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,6 +64,8 @@ class WebSocketCycle final : public connection::ExchangeSink, public connection:
   void on_cut() override;
 
   void on_message(websocket::MessageKind kind, std::string_view payload) override;
+  std::unique_ptr<websocket::MessageBuffer> make_buffer() override;
+  void on_message(std::unique_ptr<websocket::MessageBuffer> buffer, std::size_t size) override;
   void on_pong(std::string_view payload) override;
   void on_writable() override;  // of either link
   void on_closed(std::uint16_t code, std::string_view reason) override;
@@ -107,6 +110,7 @@ class WebSocketCycle final : public connection::ExchangeSink, public connection:
   };
 
   bool poll_writable(Ref& value) override;
+  void received(Ref data, std::size_t size);
   bool poll_data(Ref& value);
   void taken(const ReceivedMessage& message);
   PyObject* sent();  // what a send() returns that has succeeded

@@ -31,6 +31,9 @@ struct WebSocketSettings {
   std::size_t max_fragments = 128 * 1024;
   // Payloads of at least this size are sent in place; Settings::zero_copy_threshold has the reason.
   std::size_t zero_copy_threshold = 16 * 1024;
+  // Binary frames that are a message of at least this size are received in place. Each ends a turn; the copy
+  // that it saves is of what no longer lies in the cache.
+  std::size_t in_place_threshold = 64 * 1024;
 
   // --- Time ---------------------------------------------------------------------------------
   // A peer that vanished without a FIN is noticed by a ping without a pong; uvicorn's defaults.

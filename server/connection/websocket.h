@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -25,6 +26,9 @@ class WebSocketSink {
  public:
   // A whole message. A view until the call returns.
   virtual void on_message(websocket::MessageKind kind, std::string_view payload) = 0;
+  // Memory for a large binary message, and that message. Null: on_message() is to have it.
+  virtual std::unique_ptr<websocket::MessageBuffer> make_buffer() = 0;
+  virtual void on_message(std::unique_ptr<websocket::MessageBuffer> buffer, std::size_t size) = 0;
   // The answer to a ping() of ours, or one that was not asked for.
   virtual void on_pong(std::string_view payload) = 0;
   virtual void on_writable() = 0;  // writable() has become true again

@@ -19,7 +19,7 @@ WebSocketConnection::WebSocketConnection(Server& server, std::unique_ptr<net::St
     : server_(server),
       settings_(server.settings()),
       stream_(std::move(stream)),
-      codec_(settings_.websocket, server.websocket_workspace(), std::move(deflate)),
+      codec_(settings_.websocket, server.websocket_workspace(), std::move(deflate), this),
       rest_(std::move(rest)),
       sink_(&sink),
       pacing_(server.loop(), settings_, proceed_),
@@ -106,7 +106,7 @@ void WebSocketConnection::handle(std::span<const websocket::Event> events) {
     if (ended_) return;
     switch (event.kind) {
       case websocket::EventKind::kMessage:
-        deliver(event.message, event.payload);
+        deliver(event);
         break;
       case websocket::EventKind::kPing:
         waiting_pongs_ += event.payload.size();  // answered by the codec
@@ -124,12 +124,20 @@ void WebSocketConnection::handle(std::span<const websocket::Event> events) {
   }
 }
 
-void WebSocketConnection::deliver(websocket::MessageKind kind, std::string_view payload) {
+void WebSocketConnection::deliver(const websocket::Event& event) {
   if (sink_ == nullptr) return;
   ++queued_messages_;
-  queued_bytes_ += payload.size();
+  queued_bytes_ += event.payload.size();
   active_ = true;
-  sink_->on_message(kind, payload);
+  if (event.in_place) {
+    sink_->on_message(codec_.take_buffer(), event.payload.size());
+  } else {
+    sink_->on_message(event.message, event.payload);
+  }
+}
+
+std::unique_ptr<websocket::MessageBuffer> WebSocketConnection::make() {
+  return sink_ == nullptr ? nullptr : sink_->make_buffer();
 }
 
 void WebSocketConnection::on_pong(std::string_view payload) {

@@ -24,7 +24,10 @@
 
 namespace fasterapi::connection {
 
-class WebSocketConnection final : public Connection, public net::StreamSink, public WebSocket {
+class WebSocketConnection final : public Connection,
+                                  public net::StreamSink,
+                                  public WebSocket,
+                                  private websocket::MessageBuffers {
  public:
   // `head`: the bytes that go before everything else, the answer to the handshake. `rest`: bytes that came
   // behind the handshake.
@@ -65,7 +68,8 @@ class WebSocketConnection final : public Connection, public net::StreamSink, pub
 
  private:
   void handle(std::span<const websocket::Event> events);
-  void deliver(websocket::MessageKind kind, std::string_view payload);
+  void deliver(const websocket::Event& event);
+  std::unique_ptr<websocket::MessageBuffer> make() override;
   void on_pong(std::string_view payload);
   void leave(std::uint16_t code);
   void cut(std::uint16_t code, std::string_view reason);

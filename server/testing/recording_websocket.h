@@ -24,6 +24,8 @@ class RecordedWebSocket final : public connection::WebSocketSink {
       EXPECT_TRUE(socket->send(websocket::MessageKind::kText, payload, websocket::Compress::kAuto));
     }
   }
+  std::unique_ptr<websocket::MessageBuffer> make_buffer() override { return nullptr; }
+  void on_message(std::unique_ptr<websocket::MessageBuffer>, std::size_t) override { ADD_FAILURE(); }
   void on_pong(std::string_view payload) override { pongs.emplace_back(payload); }
   void on_writable() override {
     EXPECT_TRUE(socket->writable());

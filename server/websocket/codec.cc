@@ -18,6 +18,8 @@ constexpr std::size_t kPiece = 4 * 1024;
 constexpr std::size_t kInflatedPiece = 1024;
 // How much of a message is made room for, in multiples of what has come.
 constexpr std::size_t kGrowth = 4;
+// The same in the receiver's memory: what is not touched costs little, and growing may move what is there.
+constexpr std::size_t kGrowthInPlace = 16;
 // Buffers kept from one call to the next; one that a large message needed is given back.
 constexpr std::size_t kKeptBuffer = 64 * 1024;
 
@@ -48,8 +50,8 @@ void drop_front(std::string& buffer, std::size_t done) {
 }  // namespace
 
 Codec::Codec(const base::WebSocketSettings& settings, Workspace& workspace,
-             std::unique_ptr<MessageDeflate> deflate)
-    : settings_(settings), workspace_(workspace), deflate_(std::move(deflate)) {}
+             std::unique_ptr<MessageDeflate> deflate, MessageBuffers* buffers)
+    : settings_(settings), workspace_(workspace), deflate_(std::move(deflate)), buffers_(buffers) {}
 
 // --- Receiving --------------------------------------------------------------------------------
 
@@ -66,6 +68,7 @@ std::span<const Event> Codec::receive(std::string_view bytes, std::size_t max_me
 
 void Codec::forget_delivered() {
   events_.clear();
+  received_buffer_.reset();
   messages_ = inflated_ = 0;
   if (over()) {
     give_back(data_);
@@ -115,7 +118,8 @@ void Codec::keep_rest(std::string_view left) {
 
 void Codec::interpret(std::string_view& bytes, std::size_t max_messages) {
   unsigned frames = 0;
-  while (!over() && messages_ < max_messages && inflated_ <= settings_.queue_high_water) {
+  while (!over() && messages_ < max_messages && inflated_ <= settings_.queue_high_water &&
+         received_buffer_ == nullptr) {
     if (!in_frame_) {
       const std::string_view frame = bytes;
       if (frames == settings_.max_frames_per_turn || !parser_.parse(bytes, frame_)) return;
@@ -181,6 +185,9 @@ void Codec::begin_frame() {
   }
   ++fragments_;
   received_ += frame_.length;
+  const bool in_place = buffers_ != nullptr && frame_.opcode == Opcode::kBinary && frame_.fin && !deflated_ &&
+                        frame_.length >= settings_.in_place_threshold;
+  if (in_place) buffer_ = buffers_->make();
 }
 
 // Payload that a message's frames may announce in all.
@@ -202,6 +209,10 @@ void Codec::take_payload(std::string_view masked) {
 }
 
 void Codec::take_data(std::string_view masked) {
+  if (buffer_ != nullptr) {
+    if (!take_in_place(masked)) fail(kInternalError, "no memory for a message");
+    return;
+  }
   if (!deflated_) make_room(masked.size());
   while (!masked.empty()) {
     std::string_view piece = masked.substr(0, kPiece);
@@ -219,6 +230,18 @@ void Codec::take_data(std::string_view masked) {
     if (failed_) return;
     taken_ += piece.size();
   }
+}
+
+bool Codec::take_in_place(std::string_view masked) {
+  if (room_ - in_place_ < masked.size()) {
+    room_ = std::min<std::uint64_t>(frame_.length, kGrowthInPlace * (in_place_ + masked.size()));
+    place_ = buffer_->resize(room_);
+    if (place_ == nullptr) return false;
+  }
+  unmask(masked.data(), place_ + in_place_, masked.size(), frame_.key, taken_);
+  in_place_ += masked.size();
+  taken_ += masked.size();
+  return true;
 }
 
 // By what has come, not by what was announced: ahead of it by three times as much, and no further than the
@@ -270,6 +293,13 @@ void Codec::end_message() {
     return fail(kInvalidPayload, "text ends inside a character");
   in_message_ = false;
   ++messages_;
+  if (buffer_ != nullptr) {
+    add_event(EventKind::kMessage, {place_, in_place_}, 0);
+    events_.back().in_place = true;
+    received_buffer_ = std::move(buffer_);
+    room_ = in_place_ = 0;
+    return;
+  }
   add_event(EventKind::kMessage, std::string_view(data_).substr(message_at_), 0);
   message_at_ = data_.size();
 }
@@ -311,7 +341,7 @@ void Codec::place_payloads() {
   const char* data = data_.data();
   const char* control = control_.data();
   for (Event& event : events_) {
-    if (event.kind == EventKind::kFailure) continue;
+    if (event.kind == EventKind::kFailure || event.in_place) continue;
     if (event.kind == EventKind::kClose && event.code != kNoStatus) control += 2;
     const char*& at = event.kind == EventKind::kMessage ? data : control;
     event.payload = {at, event.payload.size()};
@@ -322,6 +352,8 @@ void Codec::place_payloads() {
 void Codec::fail(std::uint16_t code, std::string_view reason) {
   failed_ = true;
   data_.resize(message_at_);
+  buffer_.reset();
+  in_place_ = 0;
   // RFC 6455 7.1.7: the endpoint SHOULD send a Close with an appropriate code before it closes.
   if (!close_sent_) append_close(code, reason);
   add_event(EventKind::kFailure, reason, code);

@@ -37,6 +37,7 @@ struct Event {
   // kClose: the peer's code, kNoStatus where it gave none; kFailure: the one that we failed the connection
   // with.
   std::uint16_t code = 0;
+  bool in_place = false;  // kMessage: take_buffer() has it
 };
 
 // Whether a message is deflated where that was agreed on; kAuto: from settings.deflate_threshold on.
@@ -51,9 +52,10 @@ struct Workspace {
 
 class Codec {
  public:
-  // Without `deflate`, permessage-deflate was not negotiated. `settings` outlive the codec.
+  // Without `deflate`, permessage-deflate was not negotiated; without `buffers` all messages are received in
+  // the codec's own memory. The other arguments outlive the codec.
   Codec(const base::WebSocketSettings& settings, Workspace& workspace,
-        std::unique_ptr<MessageDeflate> deflate);
+        std::unique_ptr<MessageDeflate> deflate, MessageBuffers* buffers = nullptr);
   Codec(const Codec&) = delete;
   Codec& operator=(const Codec&) = delete;
 
@@ -63,12 +65,14 @@ class Codec {
   // on. A Ping is answered (into output()), and so is a Close unless ours was sent. A failure writes our
   // Close, and is the last event ever.
   std::span<const Event> receive(std::string_view bytes, std::size_t max_messages);
+  // Of the event that is in_place: the receiver's memory, of the payload's size. It is a call's last.
+  std::unique_ptr<MessageBuffer> take_buffer() { return std::move(received_buffer_); }
   // The events were dealt with.
   void handled();
   bool has_rest() const { return rest_size() > 0; }
   std::size_t rest_size() const { return rest_.size() - rest_at_; }
   // Bytes of an unfinished message.
-  std::size_t buffered() const { return data_.size() - message_at_; }
+  std::size_t buffered() const { return data_.size() - message_at_ + in_place_; }
 
   // Each writes one message, or fails (500) writing nothing: after a Close of ours, a failure, or where
   // zlib has no memory. A Slice of at least settings.zero_copy_threshold is kept unless it is deflated.
@@ -116,6 +120,7 @@ class Codec {
   std::uint64_t max_received(bool deflated) const;
   void take_payload(std::string_view masked);
   void take_data(std::string_view masked);
+  bool take_in_place(std::string_view masked);
   void make_room(std::size_t size);
   void inflate(std::string_view bytes, base::Last last);
   void check_text(std::size_t from);
@@ -136,6 +141,7 @@ class Codec {
   const base::WebSocketSettings& settings_;
   Workspace& workspace_;
   std::unique_ptr<MessageDeflate> deflate_;
+  MessageBuffers* buffers_;
   base::Output output_;
 
   // Bytes that were not interpreted yet, from rest_at_ on.
@@ -154,6 +160,14 @@ class Codec {
   std::string control_;  // of control frames, which come between fragments
   std::size_t message_at_ = 0;
   std::size_t control_at_ = 0;
+
+  // The message in hand, where its bytes go to the receiver's memory: room for `room_`, of which `in_place_`
+  // are filled.
+  std::unique_ptr<MessageBuffer> buffer_;
+  std::unique_ptr<MessageBuffer> received_buffer_;
+  char* place_ = nullptr;
+  std::size_t room_ = 0;
+  std::size_t in_place_ = 0;
 
   bool in_message_ = false;  // one was begun, and its last fragment has not ended
   MessageKind kind_ = MessageKind::kText;

@@ -331,5 +331,63 @@ TEST(WebSocketCodec, SaysWhatItHoldsOfAnUnfinishedMessage) {
   EXPECT_EQ(codec.buffered(), 0u);
 }
 
+// --- Large messages in the receiver's memory ----------------------------------------------------
+
+class InPlace : public testing::Test {
+ protected:
+  base::WebSocketSettings settings;
+  Workspace workspace;
+  StringBuffers buffers;
+  Codec codec{settings, workspace, nullptr, &buffers};
+  const std::string large = std::string(settings.in_place_threshold, 'x') + "end";
+};
+
+TEST_F(InPlace, AMessageEndsItsCallAndTheRestFollows) {
+  const std::string input =
+      frame(kFinText, "a") + frame(kFinBinary, large) + frame(kFinBinary, large) + frame(kFinText, "b");
+  auto events = codec.receive(input, 32);
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].payload, "a");
+  EXPECT_FALSE(events[0].in_place);
+  ASSERT_TRUE(events[1].in_place);
+  EXPECT_EQ(events[1].payload, large);
+  EXPECT_EQ(static_cast<StringBuffer&>(*codec.take_buffer()).bytes, large);
+  codec.handled();
+  events = codec.receive({}, 32);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(static_cast<StringBuffer&>(*codec.take_buffer()).bytes, large);
+  events = codec.receive({}, 32);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].payload, "b");
+}
+
+TEST_F(InPlace, TextFragmentsAndSmallMessagesAreNot) {
+  settings.in_place_threshold = 1000;
+  for (const std::string& input :
+       {frame(kFinText, std::string(1000, 'x')), frame(kFinBinary, std::string(999, 'x')),
+        frame(kFirstBinary, std::string(1000, 'x')) + frame(kFinContinuation, "")}) {
+    const auto events = codec.receive(input, 32);
+    ASSERT_EQ(events.size(), 1u);
+    EXPECT_FALSE(events[0].in_place);
+  }
+}
+
+TEST_F(InPlace, RoomIsMadeByWhatHasCome) {
+  const std::string input = frame(kFinBinary, std::string(1'000'000, 'x'));
+  codec.receive(std::string_view(input).substr(0, 14), 32);
+  EXPECT_EQ(codec.buffered(), 0u);
+  codec.receive(std::string_view(input).substr(14, 100), 32);
+  EXPECT_EQ(codec.buffered(), 100u);
+  EXPECT_EQ(buffers.most, 1600u);
+}
+
+TEST_F(InPlace, WithoutMemoryTheConnectionFails) {
+  buffers.fails = true;
+  const auto events = codec.receive(frame(kFinBinary, large), 32);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].code, kInternalError);
+  EXPECT_EQ(codec.buffered(), 0u);
+}
+
 }  // namespace
 }  // namespace fasterapi::websocket

@@ -79,6 +79,9 @@ inline void expect_transcript(std::string_view input, std::string_view expected,
   for (std::size_t most : {3, 10, 100, 3000}) {
     auto by_chance = [&] { return 1 + random() % most; };
     EXPECT_EQ(transcript(input, by_chance, settings, 2, deflate), all) << "pieces of up to " << most;
+    base::WebSocketSettings in_place = settings;
+    in_place.in_place_threshold = 0;
+    EXPECT_EQ(transcript(input, by_chance, in_place, 2, deflate), all) << "in place, up to " << most;
   }
 }
 

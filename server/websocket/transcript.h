@@ -7,6 +7,7 @@
 //   sent <bytes>                    (what the codec wrote by itself, in all)
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,11 +16,37 @@
 
 namespace fasterapi::websocket {
 
+// Memory of a receiver; that of its next size is another place, as realloc() may give.
+class StringBuffer final : public MessageBuffer {
+ public:
+  StringBuffer(const bool& fails, std::size_t& most) : fails_(fails), most_(most) {}
+  char* resize(std::size_t size) override {
+    if (fails_) return nullptr;
+    most_ = std::max(most_, size);
+    std::string grown(bytes, 0, size);
+    grown.resize(size);
+    bytes.swap(grown);
+    return bytes.data();
+  }
+  std::string bytes;
+
+ private:
+  const bool& fails_;
+  std::size_t& most_;
+};
+
+class StringBuffers final : public MessageBuffers {
+ public:
+  std::unique_ptr<MessageBuffer> make() override { return std::make_unique<StringBuffer>(fails, most); }
+  bool fails = false;
+  std::size_t most = 0;  // that was asked for
+};
+
 class Transcript {
  public:
   explicit Transcript(const base::WebSocketSettings& settings,
                       std::unique_ptr<MessageDeflate> deflate = nullptr)
-      : codec_(settings, workspace_, std::move(deflate)) {}
+      : codec_(settings, workspace_, std::move(deflate), &buffers_) {}
 
   // As many messages a call as asked for; what is left is interpreted by further calls.
   void feed(std::string_view bytes, std::size_t max_messages = 32) {
@@ -36,7 +63,11 @@ class Transcript {
     for (const Event& event : events) {
       events_.append(name_of(event));
       if (event.code != 0) events_.append(" ").append(std::to_string(event.code));
-      if (event.kind != EventKind::kFailure) events_.append(" ").append(event.payload);
+      if (event.in_place) {
+        auto buffer = codec_.take_buffer();
+        events_.append(" ").append(static_cast<StringBuffer&>(*buffer).bytes);
+      } else if (event.kind != EventKind::kFailure)
+        events_.append(" ").append(event.payload);
       events_.append("\n");
     }
     codec_.handled();
@@ -59,6 +90,7 @@ class Transcript {
   }
 
   Workspace workspace_;
+  StringBuffers buffers_;
   Codec codec_;
   std::string events_;
 };
