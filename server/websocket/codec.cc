@@ -19,7 +19,8 @@ constexpr std::size_t kInflatedPiece = 1024;
 // How much of a message is made room for, in multiples of what has come.
 constexpr std::size_t kGrowth = 4;
 // The same in the receiver's memory: what is not touched costs little, and growing may move what is there.
-constexpr std::size_t kGrowthInPlace = 16;
+// Of 1 MiB the first read of 64 KiB makes room for all.
+constexpr std::size_t kGrowthInPlace = 32;
 // Buffers kept from one call to the next; one that a large message needed is given back.
 constexpr std::size_t kKeptBuffer = 64 * 1024;
 
