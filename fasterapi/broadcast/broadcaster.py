@@ -42,9 +42,14 @@ class Broadcaster:
 
     async def connect(self) -> None:
         """Raises BroadcastUnavailable after ``patience`` seconds. Nothing happens if connected already."""
-        if not self._connected:
+        if self._connected:
+            return
+        self._connected = True
+        try:
             await self._backend.start(self)
-            self._connected = True
+        except BaseException:
+            self._connected = False
+            raise
 
     async def disconnect(self) -> None:
         """Ends the iterations of all subscriptions. Nothing happens if not connected."""

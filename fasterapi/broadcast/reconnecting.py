@@ -33,13 +33,7 @@ class ReconnectingBackend(ABC):
         self._patience = patience
         self._receiver: Receiver | None = None
         self._task: asyncio.Task[None] | None = None
-        self._up = asyncio.Event()
-        self._reason = "not connected yet"
-        self._wanted: set[str] = set()
-        self._active: set[str] = set()
-        self._unconfirmed: dict[str, int] = {}
-        self._gaps: dict[str, Lost] = {}
-        self._confirmations: dict[str, asyncio.Event] = {}
+        self._begin()
 
     @abstractmethod
     async def _open(self) -> None:
@@ -61,7 +55,18 @@ class ReconnectingBackend(ABC):
     async def _send(self, channel: str, message: Message) -> None:
         """Raises one of ``failures``."""
 
+    def _begin(self) -> None:
+        """Nothing is kept from one event loop to the next."""
+        self._up = asyncio.Event()
+        self._reason = "not connected yet"
+        self._wanted: set[str] = set()
+        self._active: set[str] = set()
+        self._unconfirmed: dict[str, int] = {}
+        self._gaps: dict[str, Lost] = {}
+        self._confirmations: dict[str, asyncio.Event] = {}
+
     async def start(self, receiver: Receiver) -> None:
+        self._begin()
         self._receiver = receiver
         self._task = asyncio.create_task(self._run(), name=f"broadcast over {self._what}")
         try:
@@ -76,7 +81,6 @@ class ReconnectingBackend(ABC):
             return
         task.cancel()
         await asyncio.wait([task])
-        self._wanted.clear()
 
     async def publish(self, channel: str, message: Message) -> None:
         await self._connected()

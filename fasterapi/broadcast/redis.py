@@ -54,6 +54,7 @@ class RedisBackend(ReconnectingBackend):
 
     async def _open(self) -> None:
         self._commands = asyncio.Queue()
+        self._publishing = asyncio.Lock()
         self._subscriber = self._pool.make_connection()
         self._publisher = self._pool.make_connection()
         await self._subscriber.connect()

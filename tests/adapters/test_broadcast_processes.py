@@ -96,6 +96,19 @@ def test_a_channel_may_be_left_and_entered_again_at_once(run, two):
     assert run(main()) == ({}, {}, set())
 
 
+@pytest.mark.parametrize("kind", ["host", "redis"])
+def test_one_broadcaster_serves_one_event_loop_after_the_other(run, kind, shared_redis):
+    broadcaster = Broadcaster("host://test" if kind == "host" else shared_redis.url)
+
+    async def main():
+        async with broadcaster, broadcaster.subscribe("a") as subscription:
+            await asyncio.gather(*(broadcaster.publish("a", str(number)) for number in range(10)))
+            return sorted(await read(subscription, 10))
+
+    for _ in range(3):
+        assert run(main()) == [str(number) for number in range(10)]
+
+
 def test_a_message_of_the_largest_size_arrives(run, two):
     async def main():
         async with two() as (one, other), other.subscribe("a") as subscription:
