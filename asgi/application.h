@@ -42,8 +42,11 @@ class Application final : public connection::Handler, private RunKeeper {
   // Called whenever a run has ended.
   void set_on_change(std::function<void()> on_change) { on_change_ = std::move(on_change); }
   PyObject* owner() const { return owner_; }
+  net::Loop& loop() { return loop_; }
   // Scratch for reading one message's headers; free again when send() returns.
   HeaderList& header_list() { return headers_; }
+  // The same for one event of an event stream.
+  std::string& event_text() { return event_text_; }
   std::size_t zero_copy_threshold() const { return zero_copy_threshold_; }
 
   void release_runs() { runs_.release(); }
@@ -79,6 +82,7 @@ class Application final : public connection::Handler, private RunKeeper {
   std::uint64_t turn_ = 0;
   unsigned eager_this_turn_ = 0;
   HeaderList headers_;
+  std::string event_text_;
   std::size_t zero_copy_threshold_;
   std::function<void()> on_change_;
 };

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "asgi/application.h"
+#include "asgi/event_stream.h"
 #include "asgi/guard.h"
 
 namespace fasterapi::asgi {
@@ -17,6 +18,7 @@ HttpCycle::HttpCycle(Module& module, Application& application, connection::Excha
     : Cycle(module, application, self), exchange_(&exchange) {}
 
 HttpCycle::~HttpCycle() {
+  end_event_stream();
   if (exchange_ != nullptr) exchange_->detach();
 }
 
@@ -45,6 +47,12 @@ void HttpCycle::on_writable() { senders_.wake(module_); }
 void HttpCycle::on_disconnect() {
   disconnected_ = true;
   receivers_.wake(module_);
+  if (!event_stream_) return;
+  // Who listens to events reads no more once it has ended its side: as if it was gone.
+  told_ = true;
+  senders_.wake(module_);
+  Ref stream = event_stream_;
+  event_stream_of(stream.get()).left();
 }
 
 void HttpCycle::on_cut() {
@@ -52,6 +60,7 @@ void HttpCycle::on_cut() {
   disconnected_ = true;
   receivers_.wake(module_);
   senders_.wake(module_);
+  if (Ref stream = event_stream_) event_stream_of(stream.get()).left();
 }
 
 // --- receive() -----------------------------------------------------------------------------
@@ -137,6 +146,10 @@ PyObject* HttpCycle::send(PyObject* message) {
     }
   }
   if (!sent) return new_failed_awaitable(module_, take_error());
+  return written();
+}
+
+PyObject* HttpCycle::written() {
   if (exchange_ != nullptr && !exchange_->writable()) return drained();
   return Py_NewRef(module_.completed.get());
 }
@@ -183,6 +196,7 @@ bool HttpCycle::body(const Message& message) {
     return false;
   }
   if (read.last == base::Last::kYes && !trailers_due_) finish();
+  if (event_stream_) event_stream_of(event_stream_.get()).sent();
   return true;
 }
 
@@ -223,17 +237,54 @@ bool HttpCycle::check_begun() {
 void HttpCycle::finish() {
   complete_ = true;
   exchange_ = nullptr;
+  end_event_stream();
   receivers_.wake(module_);
 }
 
 bool HttpCycle::poll_writable(Ref& value) {
-  if (complete_ || (exchange_ != nullptr && exchange_->writable())) {
+  if (complete_ || (!gone() && exchange_->writable())) {
     value = Ref::share(Py_None);
     return true;
   }
-  if (exchange_ != nullptr) return false;
+  if (!gone()) return false;
   PyErr_SetString(module_.client_disconnected.get(), "the client has disconnected");
   return true;
+}
+
+// --- The extension fasterapi.sse ------------------------------------------------------------
+
+PyObject* HttpCycle::open_event_stream() {
+  if (exchange_ == nullptr) return Py_NewRef(Py_None);
+  if (!event_stream_) {
+    event_stream_ = new_event_stream(module_, *this, disconnected_);
+    told_ = told_ || (event_stream_ && disconnected_);
+  }
+  return Ref(event_stream_).release();
+}
+
+bool HttpCycle::write(std::string& piece) {
+  if (!check_begun()) return false;
+  base::Result<void> result;
+  if (piece.size() < application_.zero_copy_threshold()) {
+    result = exchange_->body(std::string_view(piece), base::Last::kNo);
+  } else {
+    auto kept = std::make_unique<std::string>(std::move(piece));
+    const std::string_view bytes = *kept;
+    result = exchange_->body(
+        base::Slice(bytes, kept.release(), [](void* owner) { delete static_cast<std::string*>(owner); }),
+        base::Last::kNo);
+  }
+  if (!result) PyErr_SetString(PyExc_RuntimeError, result.failure().reason.c_str());
+  return static_cast<bool>(result);
+}
+
+bool HttpCycle::interject(std::string_view piece) {
+  if (gone() || !exchange_->open_ended() || exchange_->queued() > 0) return false;
+  return static_cast<bool>(exchange_->body(piece, base::Last::kNo));
+}
+
+void HttpCycle::end_event_stream() {
+  if (Ref stream = std::move(event_stream_)) event_stream_of(stream.get()).end();
 }
 
 // --- The end of the run --------------------------------------------------------------------
@@ -248,6 +299,7 @@ void HttpCycle::on_run_end(PyObject* error) {
            nullptr);
   }
   answer_500();
+  end_event_stream();
   application_.run_ended();
 }
 
@@ -270,6 +322,16 @@ void HttpCycle::answer_500() {
     }
   }
   exchange->detach();
+}
+
+int HttpCycle::traverse(visitproc visit, void* arg) {
+  Py_VISIT(event_stream_.get());
+  return Cycle::traverse(visit, arg);
+}
+
+void HttpCycle::clear() {
+  end_event_stream();
+  Cycle::clear();
 }
 
 // --- The Python object ---------------------------------------------------------------------
@@ -344,6 +406,12 @@ bool CycleObjects::unshared(const Ref& cycle, const Ref& receive, const Ref& sen
 }
 
 void CycleObjects::end() { object_of(cycle.get()).cycle.reset(); }
+
+HttpCycle* cycle_of_send(PyObject* send) {
+  if (!PyCFunction_CheckExact(send) || PyCFunction_GET_FUNCTION(send) != kSend.ml_meth) return nullptr;
+  auto& cycle = object_of(PyCFunction_GET_SELF(send)).cycle;
+  return cycle ? &*cycle : nullptr;
+}
 
 CycleObjects new_cycle_objects(Module& module) {
   auto* object =

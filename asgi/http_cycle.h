@@ -29,9 +29,23 @@ class HttpCycle final : public connection::ExchangeSink, public Cycle {
 
   bool poll(Ref& value) override;  // the next event for receive()
 
+  // The extension fasterapi.sse (docs/sse.md); see EventStream.
+  PyObject*
+  open_event_stream();  // the one of this request, or None where it has ended; null with an error set
+  // The next piece of the body, which is left empty, or with room for another. False with an error set.
+  bool write(std::string& piece);
+  // A piece of the server's own, if the answer has begun and nothing waits for the client. False: not now.
+  bool interject(std::string_view piece);
+  PyObject* written();  // what a send() returns that has written: an awaitable
+  std::size_t queued() const { return exchange_ == nullptr ? 0 : exchange_->queued(); }
+  Application& application() { return application_; }
+
   void on_run_end(PyObject* error) override;
   // The run could not even be started: the error that is set is reported and answered with 500.
   void on_start_failure();
+
+  int traverse(visitproc visit, void* arg);
+  void clear();
 
  private:
   bool poll_writable(Ref& value) override;
@@ -42,6 +56,7 @@ class HttpCycle final : public connection::ExchangeSink, public Cycle {
   bool trailers(const Message& message);
   bool check_begun();
   void finish();
+  void end_event_stream();
   // A peer that has only ended its side may still read; but once the application was told of a
   // disconnect, what it sends has nowhere to go (ASGI: send() raises OSError).
   bool gone() const { return exchange_ == nullptr || told_; }
@@ -51,10 +66,11 @@ class HttpCycle final : public connection::ExchangeSink, public Cycle {
   connection::Exchange* exchange_;  // null once either side has finished
   Ref first_;                       // request body: the first piece, as bytes, copied once
   std::string rest_;                // and what came before that was taken
+  Ref event_stream_;                // null: was not asked for
   bool body_ended_ = false;
   bool end_delivered_ = false;  // receive() has given more_body False
   bool disconnected_ = false;
-  bool told_ = false;  // receive() has given http.disconnect
+  bool told_ = false;  // the application knows: receive() has given http.disconnect, or its event stream
   bool started_ = false;
   bool trailers_due_ = false;  // announced: the answer ends with them
   bool complete_ = false;
@@ -77,6 +93,9 @@ struct CycleObjects {
   static bool unshared(const Ref& cycle, const Ref& receive, const Ref& send);
   void end();
 };
+
+// The cycle whose bound method `send` is, as long as its request lasts; null for any other object.
+HttpCycle* cycle_of_send(PyObject* send);
 
 // False in the result, with an error set, when they cannot be made.
 CycleObjects new_cycle_objects(Module& module);

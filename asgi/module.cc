@@ -4,6 +4,9 @@
 
 #include <new>
 
+#include "asgi/event_stream.h"
+#include "asgi/guard.h"
+
 namespace fasterapi::asgi {
 
 namespace {
@@ -109,6 +112,8 @@ PyObject* live_objects(PyObject* module, PyObject*) {
 PyMethodDef kMethods[] = {
     {"live_objects", live_objects, METH_NOARGS,
      "live_objects() -> dict[str, int]\n\nLive native objects by kind, without the kinds that have none."},
+    {"open_event_stream", guarded<&open_event_stream>, METH_O,
+     "open_event_stream(send) -> EventStream, or None (docs/sse.md)."},
     {nullptr, nullptr, 0, nullptr}};
 
 int execute(PyObject* module) {
@@ -117,8 +122,9 @@ int execute(PyObject* module) {
   if (PyModule_AddStringConstant(module, "__version__", FASTERAPI_VERSION) != 0) return -1;
   if (add_handle_types(module, state) != 0 || add_scheduler_type(module, state) != 0 ||
       add_awaitable_types(module, state) != 0 || add_run_type(module, state) != 0 ||
-      add_http_cycle_type(module, state) != 0 || add_websocket_cycle_type(module, state) != 0 ||
-      add_server_type(module, state) != 0 || add_socket_transport_type(module, state) != 0) {
+      add_http_cycle_type(module, state) != 0 || add_event_stream_type(module, state) != 0 ||
+      add_websocket_cycle_type(module, state) != 0 || add_server_type(module, state) != 0 ||
+      add_socket_transport_type(module, state) != 0) {
     return -1;
   }
   return 0;
@@ -214,7 +220,8 @@ void Module::clear() {
                    &all_tasks_data,    &all_tasks_add,
                    &buffered_protocol, &socket_transport_class,
                    &transport_socket,  &set_result_unless_cancelled,
-                   &sendfile_mode,     &socket_transport_type}) {
+                   &sendfile_mode,     &socket_transport_type,
+                   &event_stream_type}) {
     ref->reset();
   }
 }
@@ -222,7 +229,7 @@ void Module::clear() {
 int Module::traverse(visitproc visit, void* arg) {
   for (Ref* ref : {&scheduler_type, &handle_type, &timer_handle_type, &completed_type, &awaitable_type,
                    &run_type, &http_cycle_type, &websocket_cycle_type, &server_type, &client_disconnected,
-                   &completed, &socket_transport_type}) {
+                   &completed, &socket_transport_type, &event_stream_type}) {
     Py_VISIT(ref->get());
   }
   return 0;

@@ -23,12 +23,13 @@ namespace fasterapi::asgi {
   X(text) X(bytes) X(code) X(reason) X(subprotocol) X(subprotocols) X(websocket) X(ws) X(wss) X(compress) X(socket) X(set_exception) \
   X(getsockname) X(getpeername) X(sockname) X(peername) X(_transports) X(_attach) X(_detach) X(connection_made) X(connection_lost) \
   X(data_received) X(eof_received) X(get_buffer) X(buffer_updated) X(pause_writing) X(resume_writing) X(transport) X(protocol) X(debug) X(join) \
-  X(get) X(is_closing)
+  X(get) X(is_closing) X(data) X(event) X(id) X(retry)
 // Those that are no C++ identifiers, under the names that they have here.
 #define FASTERAPI_TEXTS(X) \
   X(http_request, "http.request") X(http_disconnect, "http.disconnect") X(http_trailers, "http.response.trailers") \
   X(websocket_connect, "websocket.connect") X(websocket_receive, "websocket.receive") X(websocket_disconnect, "websocket.disconnect") \
   X(websocket_response, "websocket.http.response") X(websocket_extension, "fasterapi.websocket") X(websocket_pong, "fasterapi.websocket.pong") \
+  X(event_stream, "fasterapi.sse") \
   X(http_1_1, "1.1") X(http_1_0, "1.0") X(empty, "") X(throw_, "throw")
 // clang-format on
 
@@ -71,6 +72,7 @@ struct Module {
   Ref awaitable_type;
   Ref run_type;
   Ref http_cycle_type;
+  Ref event_stream_type;
   Ref websocket_cycle_type;
   Ref server_type;
   Ref socket_transport_type;
@@ -106,6 +108,7 @@ int add_scheduler_type(PyObject* module, Module& state);
 int add_awaitable_types(PyObject* module, Module& state);
 int add_run_type(PyObject* module, Module& state);
 int add_http_cycle_type(PyObject* module, Module& state);
+int add_event_stream_type(PyObject* module, Module& state);
 int add_websocket_cycle_type(PyObject* module, Module& state);
 int add_server_type(PyObject* module, Module& state);
 int add_socket_transport_type(PyObject* module, Module& state);

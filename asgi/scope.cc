@@ -156,27 +156,29 @@ bool ScopeBuilder::renew_shared() {
   if (asgi_ && extensions_ && shared_is_intact()) return true;
   paths_.clear();
   asgi_ = Ref::steal(PyDict_New());
-  trailers_ = Ref::steal(PyDict_New());
+  plain_ = Ref::steal(PyDict_New());
   extensions_ = Ref::steal(PyDict_New());
-  if (!asgi_ || !trailers_ || !extensions_ || !put(asgi_.get(), names.version, version_) ||
+  if (!asgi_ || !plain_ || !extensions_ || !put(asgi_.get(), names.version, version_) ||
       !put(asgi_.get(), names.spec_version, spec_version_) ||
-      !put(extensions_.get(), names.http_trailers, trailers_)) {
+      !put(extensions_.get(), names.http_trailers, plain_) ||
+      !put(extensions_.get(), names.event_stream, plain_)) {
     return false;
   }
 #if PY_VERSION_HEX < 0x030C0000
-  tags_ = {tag_of(asgi_), tag_of(trailers_), tag_of(extensions_)};
+  tags_ = {tag_of(asgi_), tag_of(plain_), tag_of(extensions_)};
 #endif
   return put(prototype_.get(), names.asgi, asgi_) && put(prototype_.get(), names.extensions, extensions_);
 }
 
 bool ScopeBuilder::shared_is_intact() const {
 #if PY_VERSION_HEX < 0x030C0000
-  return tag_of(asgi_) == tags_[0] && tag_of(trailers_) == tags_[1] && tag_of(extensions_) == tags_[2];
+  return tag_of(asgi_) == tags_[0] && tag_of(plain_) == tags_[1] && tag_of(extensions_) == tags_[2];
 #else
   const Names& names = module_.names;
   return holds(asgi_.get(), {{names.version, version_.get()}, {names.spec_version, spec_version_.get()}}) &&
-         holds(extensions_.get(), {{names.http_trailers, trailers_.get()}}) &&
-         PyDict_GET_SIZE(trailers_.get()) == 0;
+         holds(extensions_.get(),
+               {{names.http_trailers, plain_.get()}, {names.event_stream, plain_.get()}}) &&
+         PyDict_GET_SIZE(plain_.get()) == 0;
 #endif
 }
 
@@ -295,7 +297,7 @@ int ScopeBuilder::traverse(visitproc visit, void* arg) {
   Py_VISIT(prototype_.get());
   Py_VISIT(state_.get());
   Py_VISIT(asgi_.get());  // the application may have put anything into these
-  Py_VISIT(trailers_.get());
+  Py_VISIT(plain_.get());
   Py_VISIT(extensions_.get());
   return paths_.traverse(visit, arg);
 }
@@ -305,7 +307,7 @@ void ScopeBuilder::clear() {
   state_.reset();
   asgi_.reset();
   server_.reset();
-  trailers_.reset();
+  plain_.reset();
   extensions_.reset();
   paths_.clear();
   headers_.clear();

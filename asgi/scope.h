@@ -65,7 +65,7 @@ class ScopeBuilder {
   Ref version_;
   Ref spec_version_;
   Ref asgi_;
-  Ref trailers_;  // {}: what extensions_ says of trailers
+  Ref plain_;  // {}: what extensions_ says of each
   Ref extensions_;
 #if PY_VERSION_HEX < 0x030C0000
   std::array<std::uint64_t, 3> tags_{};  // of these three as they were made

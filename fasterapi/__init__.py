@@ -10,6 +10,7 @@ from fasterapi.server import Server
 from fasterapi.version import __version__
 
 if TYPE_CHECKING:
+    from fasterapi._native import open_event_stream as open_event_stream
     from fasterapi.app import App as App
     from fasterapi.broadcast import Broadcaster as Broadcaster
     from fasterapi.sse.client import sse_connect as sse_connect
@@ -45,6 +46,7 @@ _ADAPTERS: dict[str, str] = {
     "EventSourceResponse": "fasterapi.sse.response",
     "sse_connect": "fasterapi.sse.client",
     "sse_endpoint": "fasterapi.sse.endpoint",
+    "open_event_stream": "fasterapi._native",
 }
 
 

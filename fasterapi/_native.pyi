@@ -8,7 +8,7 @@ import contextvars
 import logging
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypedDict
+from typing import Any, TypedDict, final
 
 __version__: str
 
@@ -96,6 +96,55 @@ class Settings(TypedDict, total=False):
 
 AccessCallback = Callable[[str, str, str, str, int], object]
 """Called with (client address "host:port" or "", method, path with query, HTTP version, status)."""
+
+@final
+class EventStream:
+    """The event stream that answers one request, from ``open_event_stream()``: the extension ``fasterapi.sse`` (docs/sse.md).
+
+    It is used in the thread of the loop, and writes from ``http.response.start`` to the response's end. What is wrong with
+    ``send`` or ``comment`` is raised when their result is awaited.
+
+    Raises:
+        TypeError: a field is not of its type.
+        ValueError: a line end in ``event`` or ``id``, NUL in ``id``, a ``retry`` below 0 or above ``2**63 - 1``, half of a
+            surrogate pair (``UnicodeEncodeError``).
+        OSError: the client has left.
+        RuntimeError: the response has not begun, has ended, or would be longer than its ``content-length``.
+    """
+
+    def send(
+        self, data: str | None, event: str | None = None, id: str | None = None, retry: int | None = None
+    ) -> Awaitable[None]:
+        """Writes one event (WHATWG HTML 9.2.5), and waits while the client reads too slowly. ``None`` leaves a field out.
+
+        Args:
+            data: split at CR LF, CR and LF. Without it nothing is dispatched, but ``id`` and ``retry`` are kept.
+            event: its type, one line.
+            id: one line; ``""`` makes the client forget the last one.
+            retry: milliseconds that the client waits before it reconnects.
+        """
+    def comment(self, text: str) -> Awaitable[None]:
+        """Writes lines that clients ignore; waits as ``send`` does."""
+    def keep_alive(self, seconds: float) -> None:
+        """From now on the comment ``ping`` whenever nothing was sent for so long, to a tenth of a second; 0: no more.
+
+        None is sent while bytes wait for the client, nor where the length is announced. Raises ``TypeError``,
+        ``ValueError`` (not between 0 and a year), ``OverflowError``.
+        """
+    def on_disconnect(self, callback: Callable[[], object] | None) -> None:
+        """``callback()`` is called once, by the loop and in the context of this call, when the client has left, by FIN
+        or reset; at once if it has. It replaces an earlier one. Never for a response that was whole. Raises ``TypeError``.
+        """
+    def statistics(self) -> dict[str, int]:
+        """``events_sent``; ``bytes_sent``, of events, comments and pings, without HTTP's framing; ``queued``, bytes that the
+        client's kernel has not taken."""
+
+def open_event_stream(send: Callable[..., Any]) -> EventStream | None:
+    """The event stream of the request that this server has given ``send`` for, the same one each time.
+
+    ``None`` for any other callable (another server's, or a middleware's, which is to see the messages) and for a request
+    that has ended.
+    """
 
 class Server:
     """Serves one ASGI 3 application on the given event loop.

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
+from fasterapi._native import open_event_stream
 from fasterapi.sse.encoder import encode_comment, encode_event
 
 Scope = MutableMapping[str, Any]
@@ -40,9 +41,7 @@ class EventStream(Protocol):
 
 def native_stream(scope: Scope, send: Send) -> EventStream | None:
     """This server's own, unless a middleware is to see the messages."""
-    extension = (scope.get("extensions") or {}).get(EXTENSION)
-    stream: EventStream | None = None if extension is None else extension["open"](send)
-    return stream
+    return open_event_stream(send) if EXTENSION in (scope.get("extensions") or {}) else None
 
 
 class PlainEventStream:

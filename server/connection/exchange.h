@@ -68,6 +68,10 @@ class Exchange {
   virtual base::Result<void> trailers(std::span<const base::Header> fields, base::Last last) = 0;
   // False when settings.write_high_water were queued and the peer did not take all, until on_writable().
   virtual bool writable() const = 0;
+  // Bytes of the connection's answers that the peer's kernel has not taken.
+  virtual std::size_t queued() const = 0;
+  // The answer's body has begun, and no length was announced: it may have pieces of the server's own.
+  virtual bool open_ended() const = 0;
 
   // The WebSocket that is asked for (RFC 6455 4.2.1): answered by accept(), or by any HTTP response, which
   // refuses it. Null: none is. Views as in the request's head.

@@ -47,6 +47,8 @@ class Http1Connection final : public Connection, public net::StreamSink, public 
   base::Result<void> body(base::Slice bytes, base::Last last) override;
   base::Result<void> trailers(std::span<const base::Header> fields, base::Last last) override;
   bool writable() const override { return !pacing_.waiting(); }
+  std::size_t queued() const override { return codec_.output().size() + stream_->queued(); }
+  bool open_ended() const override { return codec_.response_open_ended(); }
   const websocket::Handshake* handshake() const override { return handshake_.get(); }
   base::Result<WebSocket*> accept(const Acceptance& acceptance, WebSocketSink& sink) override;
   Origin& origin() override { return origin_; }
@@ -78,7 +80,6 @@ class Http1Connection final : public Connection, public net::StreamSink, public 
   void on_deadline();
   void cut_exchange();
   void end();
-  std::size_t queued() { return codec_.output().size() + stream_->queued(); }
   http1::DefaultHeaders default_headers();
   const net::Address& client() const;
 

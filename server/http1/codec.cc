@@ -81,8 +81,10 @@ base::Result<void> Codec::send_trailers(std::span<const base::Header> fields, ba
 bool Codec::head_sent() const { return halves_->response.head_sent(); }
 bool Codec::response_complete() const { return halves_->response.complete(); }
 bool Codec::response_has_no_body() const { return halves_->response.has_no_body(); }
+bool Codec::response_open_ended() const { return halves_->response.open_ended(); }
 void Codec::close_after_response() { halves_->response.close_after_response(); }
 base::Output& Codec::output() { return halves_->response.output(); }
+const base::Output& Codec::output() const { return halves_->response.output(); }
 
 bool Codec::wants_close() const { return halves_->response.wants_close(); }
 

@@ -86,10 +86,13 @@ class Codec {
   bool response_complete() const;
   // A body would be dropped: HEAD, 204, 304.
   bool response_has_no_body() const;
+  // Its body has begun, and may be of any length: chunked, or until the connection's end.
+  bool response_open_ended() const;
   // From now on no response keeps the connection (drain, limits): adds "connection: close".
   void close_after_response();
 
   base::Output& output();
+  const base::Output& output() const;
   // The connection ends after the response in hand (or at once, after a Failure).
   bool wants_close() const;
 

@@ -39,6 +39,9 @@ class ResponseEncoder {
   bool head_sent() const { return state_ >= State::kBody; }
   bool complete() const { return state_ == State::kDone; }
   bool has_no_body() const { return head_sent() && framing_ == Framing::kNone; }
+  bool open_ended() const {
+    return state_ == State::kBody && (framing_ == Framing::kChunked || framing_ == Framing::kUntilClose);
+  }
   bool wants_close() const { return close_; }
   base::Output& output() { return output_; }
 

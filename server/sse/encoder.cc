@@ -67,9 +67,6 @@ Result<void> append_event(const Event& event, std::string& out) {
   return {};
 }
 
-void append_comment(std::string_view text, std::string& out) {
-  append_lines(": ", text, out);
-  out.push_back('\n');
-}
+void append_comment(std::string_view text, std::string& out) { append_lines(": ", text, out); }
 
 }  // namespace fasterapi::sse

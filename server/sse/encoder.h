@@ -1,8 +1,8 @@
 // One event, or a comment, as bytes of an event stream (WHATWG HTML 9.2.5), in UTF-8. No socket, no clock, no
 // Python, no state: what is written depends on the arguments alone.
 //
-// Both append to `out`, which may be the tail of an Output, and write whole blocks: each ends with its empty
-// line, so that no other block comes between its lines.
+// Both append to `out`, which may be the tail of an Output, and write whole lines; an event ends with its
+// empty line.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ struct Event {
 // an event. A Failure, with nothing written, for a line end in the name or id, and NUL in the id.
 base::Result<void> append_event(const Event& event, std::string& out);
 
-// Appends lines that a client ignores, split as data is.
+// Appends lines that a client ignores, split as data is. Between events: no empty line follows, of which some
+// clients would make an event.
 void append_comment(std::string_view text, std::string& out);
 
 }  // namespace fasterapi::sse

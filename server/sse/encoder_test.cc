@@ -44,7 +44,7 @@ TEST(SseEncoder, AppendsBehindWhatIsThere) {
   std::string out = "data: 1\n\n";
   ASSERT_TRUE(append_event({.data = "2"}, out));
   append_comment("c", out);
-  EXPECT_EQ(out, "data: 1\n\ndata: 2\n\n: c\n\n");
+  EXPECT_EQ(out, "data: 1\n\ndata: 2\n\n: c\n");
 }
 
 TEST(SseEncoder, DataIsSplitAtEachKindOfLineEnd) {
@@ -106,9 +106,9 @@ TEST(SseEncoder, NulIsAFailureInAnIdOnly) {
 }
 
 TEST(SseEncoder, CommentsAreSplitToo) {
-  EXPECT_EQ(comment("ping"), ": ping\n\n");
-  EXPECT_EQ(comment(""), ": \n\n");
-  EXPECT_EQ(comment("a\r\n\ndata: b"), ": a\n: \n: data: b\n\n");
+  EXPECT_EQ(comment("ping"), ": ping\n");
+  EXPECT_EQ(comment(""), ": \n");
+  EXPECT_EQ(comment("a\r\n\ndata: b"), ": a\n: \n: data: b\n");
 }
 
 TEST(SseEncoder, LongTextsOfManyLinesComeBack) {
