@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from fasterapi.sse.connection import SSEClosed as SSEClosed
     from fasterapi.sse.endpoint import sse_endpoint as sse_endpoint
     from fasterapi.sse.event import ServerSentEvent as ServerSentEvent
+    from fasterapi.sse.history import MemoryHistory as MemoryHistory
+    from fasterapi.sse.history import UnknownEventId as UnknownEventId
+    from fasterapi.sse.redis_history import RedisHistory as RedisHistory
     from fasterapi.sse.response import EventSourceResponse as EventSourceResponse
     from fasterapi.sse.stream import SSEStream as SSEStream
     from fasterapi.websocket import ConnectionManager as ConnectionManager
@@ -44,6 +47,9 @@ _ADAPTERS: dict[str, str] = {
     "SSEStream": "fasterapi.sse.stream",
     "ServerSentEvent": "fasterapi.sse.event",
     "EventSourceResponse": "fasterapi.sse.response",
+    "MemoryHistory": "fasterapi.sse.history",
+    "RedisHistory": "fasterapi.sse.redis_history",
+    "UnknownEventId": "fasterapi.sse.history",
     "sse_connect": "fasterapi.sse.client",
     "sse_endpoint": "fasterapi.sse.endpoint",
     "open_event_stream": "fasterapi._native",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterable
+from contextlib import aclosing
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
@@ -13,7 +14,8 @@ from urllib.parse import parse_qsl
 from fasterapi import json_text
 from fasterapi.sse.departure import Departure
 from fasterapi.sse.encoder import encode_binary, encode_event
-from fasterapi.sse.event import ServerSentEvent
+from fasterapi.sse.event import ServerSentEvent, text_of
+from fasterapi.sse.history import History
 from fasterapi.sse.wire import EventStream, PlainEventStream, Receive, Scope, Send, native_stream
 
 HEADERS = (
@@ -167,7 +169,9 @@ class SSE:
             if isinstance(data, ServerSentEvent):
                 await self._send_whole(data)
                 return
-            data = _text(data)
+            if isinstance(data, (bytes, bytearray, memoryview)):
+                raise TypeError("bytes are no text: send_binary() sends them")
+            data = text_of(data)
         if not self._ready:
             await self._begin()
         try:
@@ -211,6 +215,21 @@ class SSE:
     async def ping(self) -> None:
         """Sends the comment ``ping``."""
         await self.send_comment("ping")
+
+    async def follow(self, history: History, channel: str = "", *, after: str | None = None) -> None:
+        """Sends what the client missed of a channel, then every new event, without end.
+
+        Args:
+            after: the event to begin behind, by default the client's ``last_event_id``. A client that has none gets what comes from now on.
+
+        Raises:
+            UnknownEventId: the history does not have all that came after that event; or the client was so slow that it
+                has missed some.
+        """
+        begin = self.last_event_id if after is None else after
+        async with aclosing(history.follow(channel, begin)) as events:
+            async for event in events:
+                await self._send_whole(event)
 
     # --- Life --------------------------------------------------------------------------------
 
@@ -311,8 +330,7 @@ class SSE:
         if event.comment is not None:
             await self.send_comment(event.comment)
         if event.data is not None:
-            data = encode_binary(event.data) if isinstance(event.data, bytes) else event.data
-            await self.send(data, event.event, event.id, event.retry)
+            await self.send(text_of(event.data), event.event, event.id, event.retry)
         elif (event.event, event.id, event.retry) != (None, None, None):
             block = encode_event(None, event.event, event.id, event.retry)
             if not self._ready:
@@ -342,11 +360,3 @@ class SSE:
         self._closed = True
         self._ready = False
         self._over.set()
-
-
-def _text(data: object) -> str:
-    if isinstance(data, str):
-        return str.__str__(data)
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        raise TypeError("bytes are no text: send_binary() sends them")
-    return json_text.dumps(data)

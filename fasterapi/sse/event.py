@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fasterapi import json_text
+from fasterapi.sse.encoder import encode_binary
+
 
 @dataclass
 class ServerSentEvent:
@@ -24,3 +27,16 @@ class ServerSentEvent:
     """Milliseconds that a client waits before it reconnects."""
     comment: str | None = None
     """Lines that clients ignore; only sent."""
+
+
+def text_of(data: Any) -> str:
+    """Data as it is sent: text as it is, bytes as those of a binary event, anything else as JSON.
+
+    Raises:
+        TypeError: it is no JSON.
+    """
+    if isinstance(data, str):
+        return str.__str__(data)
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return encode_binary(data)
+    return json_text.dumps(data)
