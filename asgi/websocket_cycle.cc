@@ -213,14 +213,21 @@ bool WebSocketCycle::dispatch(const SocketMessage& message) {
   return unexpected(message);
 }
 
-// False, with the error set that says so.
+// False, with the error set that says so. Of a message that was read only the kind: reading may have run the
+// application's code, and that may have emptied the message.
 bool WebSocketCycle::unexpected(const SocketMessage& message) {
+  static constexpr const char* kTypes[] = {"websocket.accept", "websocket.send", "websocket.close",
+                                           "websocket.http.response.start", "websocket.http.response.body"};
   static constexpr const char* kExpected[] = {
       "'websocket.accept', 'websocket.close' or 'websocket.http.response.start'",
       "'websocket.send' or 'websocket.close'", "'websocket.http.response.body'", "nothing more"};
-  const bool known = message.kind != SocketMessageType::kUnknown;
-  PyErr_Format(known ? PyExc_RuntimeError : PyExc_ValueError, "unexpected ASGI message %R: expected %s",
-               message.type, kExpected[static_cast<std::size_t>(state_)]);
+  const char* expected = kExpected[static_cast<std::size_t>(state_)];
+  if (message.kind == SocketMessageType::kUnknown) {
+    PyErr_Format(PyExc_ValueError, "unexpected ASGI message %R: expected %s", message.type, expected);
+  } else {
+    PyErr_Format(PyExc_RuntimeError, "unexpected ASGI message '%s': expected %s",
+                 kTypes[static_cast<std::size_t>(message.kind)], expected);
+  }
   return false;
 }
 

@@ -8,10 +8,9 @@ namespace fasterapi::connection {
 
 std::string_view SharedMessage::frames(int window_bits) {
   if (window_bits != 0 && payload_.size() >= settings_.deflate_threshold) {
-    std::string& deflated = deflated_[window_bits];
-    if (deflated.empty()) {
-      deflated = websocket::encode_deflated(pool_, window_bits, settings_, kind_, payload_);
-    }
+    auto [place, is_new] = deflated_.try_emplace(window_bits);
+    std::string& deflated = place->second;
+    if (is_new) deflated = websocket::encode_deflated(pool_, window_bits, settings_, kind_, payload_);
     if (!deflated.empty()) return deflated;  // else plain is as good
   }
   if (plain_.empty()) plain_ = websocket::encode_message(kind_, payload_);

@@ -211,6 +211,7 @@ base::Result<void> WebSocketConnection::close(std::uint16_t code, std::string_vi
   base::Result<void> result = codec_.close(code, reason);
   if (!result) return result;
   sink_ = nullptr;
+  forget_queued();
   changed();
   return result;
 }
@@ -233,9 +234,15 @@ void WebSocketConnection::leave(std::uint16_t code) {
 }
 
 void WebSocketConnection::cut(std::uint16_t code, std::string_view reason) {
+  forget_queued();
+  if (WebSocketSink* sink = std::exchange(sink_, nullptr)) sink->on_closed(code, reason);
+}
+
+// Nobody takes messages any more, and the peer's Close may be behind them.
+void WebSocketConnection::forget_queued() {
   queued_messages_ = 0;
   queued_bytes_ = 0;
-  if (WebSocketSink* sink = std::exchange(sink_, nullptr)) sink->on_closed(code, reason);
+  if (codec_.has_rest()) server_.loop().at_next_turn(proceed_);
 }
 
 void WebSocketConnection::changed() {

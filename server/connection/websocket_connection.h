@@ -73,6 +73,7 @@ class WebSocketConnection final : public Connection,
   void on_pong(std::string_view payload);
   void leave(std::uint16_t code);
   void cut(std::uint16_t code, std::string_view reason);
+  void forget_queued();
   base::Result<void> count_sent(base::Result<void> result, std::size_t size);
 
   void changed();

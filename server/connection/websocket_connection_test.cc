@@ -320,6 +320,27 @@ TEST_F(WebSocketConnectionTest, APeerThatDoesNotAnswerACloseIsCut) {
   EXPECT_EQ(server().connections(), 0u);
 }
 
+TEST_F(WebSocketConnectionTest, ThePeersCloseIsReadBehindMessagesThatNobodyTook) {
+  settings.websocket.max_queue = 4;
+  app.takes = false;
+  std::string all;
+  for (int i = 0; i < 10; ++i) all += client_frame(kText, "x");
+  all += close_frame(1000);
+  for (bool by_application : {true, false}) {
+    FakePeer& peer = open();
+    peer.send(all);
+    turn();
+    if (by_application) {
+      ASSERT_TRUE(app.close(1000, ""));
+    } else {
+      server().drain();
+    }
+    for (int i = 0; i < 4; ++i) turn();
+    EXPECT_TRUE(peer.shut_down()) << by_application;
+    peer.end();
+  }
+}
+
 TEST_F(WebSocketConnectionTest, APeersFaultIsAnsweredAndTheRestSwallowed) {
   FakePeer& peer = open();
   peer.send("\x81\x01x");  // RFC 6455 5.1: not masked

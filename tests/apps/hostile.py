@@ -134,6 +134,43 @@ async def gives_up(receive: Receive, send: Send) -> None:
         pass
 
 
+class Emptying:
+    """An item of a message that empties the message when it is read."""
+
+    def __init__(self) -> None:
+        self.message: dict[str, Any] = {}
+
+    def __iter__(self) -> Any:
+        self.message.clear()
+        return iter((b"name", b"value"))
+
+    def __bool__(self) -> bool:
+        self.message.clear()
+        return True
+
+
+async def empties_its_message(receive: Receive, send: Send) -> None:
+    """Messages that come at the wrong time, and hold their types alone."""
+    await receive()
+    for state, kind, key in (
+        ("connecting", "send", "compress"),
+        ("connecting", "http.response.body", "more_body"),
+        ("open", "accept", "headers"),
+        ("open", "http.response.start", "headers"),
+    ):
+        if (state, kind) == ("open", "accept"):
+            await send({"type": "websocket.accept"})
+        item = Emptying()
+        item.message |= {"type": "".join(["websocket", ".", kind]), "status": 200, "text": "x", "body": b"x"}
+        item.message[key] = [item] if key == "headers" else item
+        try:
+            await send(item.message)
+        except RuntimeError as error:
+            said = str(error).partition(":")[0]
+            KEPT.setdefault("said", []).append(said)
+    await send({"type": "websocket.send", "text": "|".join(KEPT.pop("said"))})
+
+
 PATHS = {
     f"/{application.__name__}": application
     for application in (
@@ -153,6 +190,9 @@ PATHS = {
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await empties_its_message(receive, send)
+        return
     if scope["type"] != "http":
         raise ValueError(scope["type"])
     if scope["path"] in PATHS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.websocket import WebSocket
 
 
 @pytest.fixture
@@ -93,3 +94,13 @@ def test_application_that_gives_up_on_disconnect_is_not_answered_for(hostile):
     assert "GET / " in hostile.stdout
     assert "gives_up" not in hostile.stdout
     assert "ERROR" not in hostile.stderr
+
+
+def test_websocket_messages_that_are_empty_when_they_have_been_read(hostile):
+    with WebSocket(hostile.address) as socket:
+        socket.opened()
+        assert socket.message() == "|".join(
+            f"unexpected ASGI message 'websocket.{kind}'"
+            for kind in ("send", "http.response.body", "accept", "http.response.start")
+        )
+    assert still_serves(hostile)
