@@ -9,13 +9,14 @@ from typing import Any
 from fasterapi.connection_scope import Receive, Scope, Send
 from fasterapi.websocket.connection import WebSocket
 from fasterapi.websocket.errors import WebSocketDisconnect
+from fasterapi.websocket.state import WebSocketClose
 
 Handler = Callable[[WebSocket], Awaitable[Any]]
 
 
 def websocket_endpoint(handler: Handler) -> WebSocketEndpoint:
-    """The handler as an ASGI application, for a server, ``WebSocketRoute``, ``app.mount``, ``app.add_websocket_route``
-    and FastAPI's ``app.add_api_websocket_route``.
+    """The handler as an ASGI application, for a server, Starlette's ``WebSocketRoute``, ``app.mount`` and FastAPI's
+    ``app.add_api_websocket_route``.
 
     The handshake is accepted by its first use of the WebSocket, unless it calls ``accept()``. Its return closes the
     WebSocket (1000), what it raises does so too (1011) and is the server's to log; that the peer has gone is no error.
@@ -53,9 +54,12 @@ class WebSocketEndpoint:
     async def _serve(self, ws: WebSocket) -> None:
         try:
             await self.handler(ws)
-        except WebSocketDisconnect:
-            if ws.is_open:  # another's
-                raise
+        except Exception as error:
+            if ws.is_open:
+                await ws.close(WebSocketClose.INTERNAL_ERROR)
+            elif isinstance(error, WebSocketDisconnect):
+                return
+            raise
         await ws.close()
 
     @property

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import enum
 import random
 import struct
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -74,7 +76,7 @@ async def perform(ws: WebSocket, step: list[Any]) -> Any:
         if method == "list":
             return [message async for message in getattr(ws, arguments[0])()]
         if method == "get":
-            values = [getattr(ws, name) for name in arguments]
+            values = [plain(getattr(ws, name)) for name in arguments]
             return values if len(values) > 1 else values[0]
         if method == "raise":
             raise LookupError(*arguments)
@@ -83,6 +85,14 @@ async def perform(ws: WebSocket, step: list[Any]) -> Any:
         if method == "raise":
             raise
         return f"{type(error).__name__}: {error}"
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, enum.Enum):
+        return value.name
+    if isinstance(value, Mapping):
+        return dict(value)
+    return tuple(value) if isinstance(value, tuple) else value
 
 
 @route

@@ -1,0 +1,117 @@
+"""``websocket_endpoint`` under a server, Starlette and FastAPI: what a handler's end makes of the connection."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+
+import pytest
+from support.websocket_client import TIMEOUT, opened
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK, InvalidStatus
+
+from fasterapi import WebSocket, websocket_endpoint
+
+MOUNTED = {
+    "/plain": None,
+    "/starlette/ws/ann": "ann",
+    "/starlette/object/bob": "bob",
+    "/starlette/method/eve": "eve",
+    "/starlette/mount/": None,
+    "/fastapi/ws/ann": "ann",
+    "/fastapi/route/bob": "bob",
+    "/fastapi/decorated/eve": "eve",
+    "/fastapi/mount/": None,
+}
+
+
+@pytest.fixture
+def client(shared):
+    yield from opened(shared("apps.websocket_frameworks:app"), "")
+
+
+@pytest.fixture(params=MOUNTED)
+def path(request):
+    return request.param
+
+
+def test_messages_parameters_and_query_reach_the_handler(client, path):
+    connection = client(f"{path}?a=1&b=%C3%BC")
+    assert json.loads(connection.recv(TIMEOUT)) == {"name": MOUNTED[path], "query": {"a": "1", "b": "ü"}}
+    for message in ("text", b"binary", "x" * 100_000):
+        connection.send(message)
+        assert connection.recv(TIMEOUT) == message
+
+
+def test_a_return_closes_normally(client, path):
+    connection = client(path)
+    connection.recv(TIMEOUT)
+    connection.send("leave")
+    with pytest.raises(ConnectionClosedOK):
+        connection.recv(TIMEOUT)
+    assert connection.close_code == 1000
+
+
+def test_an_exception_closes_with_1011_and_is_logged(client, path):
+    connection = client(path)
+    connection.recv(TIMEOUT)
+    before = len(re.findall("LookupError: greet failed", client.server.stderr))
+    connection.send("fail")
+    with pytest.raises(ConnectionClosedError):
+        connection.recv(TIMEOUT)
+    assert connection.close_code == 1011
+    assert client.server.log.wait(
+        lambda lines: sum("LookupError: greet failed" in line for line in lines if line) > before, TIMEOUT
+    )
+    assert "Exception in ASGI application" in client.server.stderr
+
+
+def test_a_client_that_leaves_ends_the_handler_and_is_no_error(client, path, tag):
+    before = client.server.stderr.count("Traceback")
+    connection = client(f"{path}?tag={tag}")
+    connection.recv(TIMEOUT)
+    connection.socket.close()
+    client.server.probe.expect("greeted", tag)
+    with client(path) as other:
+        other.recv(TIMEOUT)
+    assert client.server.stderr.count("Traceback") == before
+
+
+def test_a_response_of_starlettes_denies_the_handshake(client, path):
+    with pytest.raises(InvalidStatus) as refused:
+        client(f"{path}?deny=1")
+    assert (refused.value.response.status_code, refused.value.response.body) == (418, b"denied")
+
+
+def test_what_is_no_handler_is_refused_at_once():
+    with pytest.raises(TypeError, match="must be callable"):
+        websocket_endpoint("no handler")
+
+
+def test_it_is_named_and_documented_as_its_handler():
+    async def handler(ws: WebSocket) -> None:
+        """What it does."""
+
+    endpoint = websocket_endpoint(handler)
+    assert (endpoint.__name__, endpoint.__doc__) == ("handler", "What it does.")
+    assert list(inspect.signature(endpoint).parameters) == ["websocket"]
+
+
+def test_a_websocket_is_made_for_its_scope_only():
+    with pytest.raises(ValueError, match="'http'"):
+        WebSocket({"type": "http"}, None, None)
+
+
+def test_the_class_shuts_down_with_its_server(serve):
+    """A server that stops tells each handler: none hangs, and all leave quietly."""
+    server = serve("apps.websocket_frameworks:app")
+    clients = opened(server, "")
+    client = next(clients)
+    connections = [client(path) for path in MOUNTED for _ in range(3)]
+    for connection in connections:
+        connection.recv(TIMEOUT)
+    server.terminate()
+    for connection in connections:
+        with pytest.raises(ConnectionClosed):
+            connection.recv(TIMEOUT)
+    assert len(server.probe.seen("greeted")) == len(connections)
