@@ -43,7 +43,8 @@ class WebSocketRow:
     app: str
     size: int
     connections: int = 64
-    # text, binary, or deflate: text by permessage-deflate, and a server that does not agree to it fails the row.
+    # text, json (a text that is a compact JSON object), binary, or deflate: text by permessage-deflate, and a
+    # server that does not agree to it fails the row.
     kind: str = "text"
     # Each message goes to every connection, and the next is sent when all have it.
     fanout: bool = False
@@ -61,6 +62,11 @@ class Bar:
     metric: str
     peer: str | float
     at_most: float
+
+
+def _pushed(name: str, title: str, app: str, kind: str) -> WebSocketRow:
+    """Messages of 64 bytes, 10,000 at a time, down one connection."""
+    return WebSocketRow(name, title, app, 64, connections=1, kind=kind, copies=apps.PUSHED)
 
 
 ROWS: dict[str, Row | WebSocketRow] = {
@@ -103,13 +109,24 @@ ROWS: dict[str, Row | WebSocketRow] = {
             1024,
             kind="deflate",
         ),
+        _pushed("ws-push", "WebSocket push of 10,000 texts of 64 bytes", "websocket_apps:push", "text"),
+        _pushed(
+            "ws-push-binary", "WebSocket push of 10,000 binary messages", "websocket_apps:push", "binary"
+        ),
+        _pushed(
+            "ws-class-push-text", "the same texts by the class", "websocket_class_apps:push_text", "text"
+        ),
+        _pushed(
+            "ws-class-push-binary", "the same by the class", "websocket_class_apps:push_binary", "binary"
+        ),
+        _pushed(
+            "ws-class-push-json", "10,000 JSON objects by the class", "websocket_class_apps:push_json", "json"
+        ),
         WebSocketRow(
-            "ws-push",
-            "WebSocket push of 10,000 texts of 64 bytes",
-            "websocket_apps:push",
-            64,
-            connections=1,
-            copies=apps.PUSHED,
+            "ws-class-echo", "WebSocket echo of 64 bytes by the class", "websocket_class_apps:echo", 64
+        ),
+        WebSocketRow(
+            "ws-class-echo-1", "the same, one connection", "websocket_class_apps:echo", 64, connections=1
         ),
         WebSocketRow(
             "ws-fanout",
@@ -150,6 +167,10 @@ BARS = (
     Bar("ws-deflate", "user_us", BEST, 0.6),
     # On a core of its own that is 250,000 messages a second.
     Bar("ws-push", "total_us", 4.0, 1.0),
+    # The seed's goals, on a core of its own: 100,000 texts, 120,000 binary messages, 80,000 of JSON a second.
+    Bar("ws-class-push-text", "total_us", 10.0, 1.0),
+    Bar("ws-class-push-binary", "total_us", 8.3, 1.0),
+    Bar("ws-class-push-json", "total_us", 12.5, 1.0),
     # The limit makes one write() for each receiver and nothing else.
     Bar("ws-fanout", "total_us", LIMIT, 2.0),
 )

@@ -2,7 +2,7 @@
 // byte by byte, for much less CPU time than any server under test needs. Frames are made once, before the
 // load.
 //
-// Usage: fasterapi_websocket_load PORT CONNECTIONS SIZE text|binary|deflate echo|fanout [COPIES]
+// Usage: fasterapi_websocket_load PORT CONNECTIONS SIZE text|json|binary|deflate echo|fanout [COPIES]
 //
 //   echo     every connection sends a message, waits until it came back COPIES times (1), and sends the next
 //   fanout   one connection sends a message; when every connection has it, the next one sends
@@ -58,6 +58,7 @@ struct Options {
   std::size_t size;
   bool binary;
   bool deflate;
+  bool json;
   bool fanout;
   std::size_t copies;
 };
@@ -91,6 +92,13 @@ std::string json_text(std::size_t size, std::mt19937& random) {
   return text;
 }
 
+// One JSON object of the size, as compact as an application's own encoder writes it.
+std::string json_object(std::size_t size, std::mt19937& random) {
+  std::string text = "{\"id\":" + std::to_string(random() % 1'000'000) + ",\"in_stock\":true,\"name\":\"";
+  while (text.size() + 2 < size) text += static_cast<char>('a' + random() % 26);
+  return text + "\"}";
+}
+
 // RFC 7692 section 7.2.1: a raw deflate stream, flushed, without its last four bytes. It refers to no earlier
 // message, which both kinds of context takeover allow.
 std::string deflated(std::string_view payload) {
@@ -111,7 +119,7 @@ std::vector<Message> make_messages(const Options& options) {
   std::mt19937 random(7692);
   std::vector<Message> messages(options.size <= 64 * 1024 ? kDifferentMessages : 4);
   for (Message& message : messages) {
-    message.payload = json_text(options.size, random);
+    message.payload = options.json ? json_object(options.size, random) : json_text(options.size, random);
     const unsigned char first =
         static_cast<unsigned char>(0x80 | (options.deflate ? 0x40 : 0) | (options.binary ? kBinary : kText));
     message.frame = masked_frame(first, options.deflate ? deflated(message.payload) : message.payload);
@@ -437,15 +445,16 @@ Options parse(int argc, char** argv) {
   const auto is_one_of = [](std::string_view word, std::initializer_list<std::string_view> words) {
     return std::find(words.begin(), words.end(), word) != words.end();
   };
-  if (argc < 6 || argc > 7 || !is_one_of(argv[4], {"text", "binary", "deflate"}) ||
+  if (argc < 6 || argc > 7 || !is_one_of(argv[4], {"text", "json", "binary", "deflate"}) ||
       !is_one_of(argv[5], {"echo", "fanout"}))
-    fail("usage: PORT CONNECTIONS SIZE text|binary|deflate echo|fanout [COPIES]");
+    fail("usage: PORT CONNECTIONS SIZE text|json|binary|deflate echo|fanout [COPIES]");
   Options options{};
   options.port = std::atoi(argv[1]);
   options.connections = std::strtoul(argv[2], nullptr, 10);
   options.size = std::strtoul(argv[3], nullptr, 10);
   options.binary = std::string_view(argv[4]) == "binary";
   options.deflate = std::string_view(argv[4]) == "deflate";
+  options.json = std::string_view(argv[4]) == "json";
   options.fanout = std::string_view(argv[5]) == "fanout";
   options.copies = argc == 7 ? std::strtoul(argv[6], nullptr, 10) : 1;
   if (options.connections == 0 || options.copies == 0) fail("at least one connection and one copy");

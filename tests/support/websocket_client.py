@@ -29,6 +29,7 @@ class Client:
             "open_timeout": TIMEOUT,
             "close_timeout": TIMEOUT,
             "max_size": None,
+            "max_queue": None,
             **options,
         }
         return self.stack.enter_context(connect(self.url(path), **options))

@@ -115,6 +115,7 @@ def loaded(handler, load_row, **options):
         (row(size=16 * 1024, kind="binary"), bytes),
         (row(size=1024 * 1024, kind="binary"), bytes),
         (row(size=1024, kind="deflate"), str),
+        (row(size=64, kind="json"), str),
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
