@@ -21,6 +21,7 @@ REQUEST = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n"
 )
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+LOADS = ((b"/", b""), (b"/", DEFLATE), (b"/direct", b""), (b"/push", b""), (b"/publish", b""))
 
 
 async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -29,6 +30,9 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept"})
     extension = scope["extensions"]["fasterapi.websocket"]["socket"]
     extension.subscribe("all")
+    if scope["path"] == "/direct":
+        await echo_directly(extension)
+        return
     while (message := await receive())["type"] == "websocket.receive":
         text, data = message.get("text"), message.get("bytes")
         if scope["path"] == "/publish":
@@ -38,9 +42,19 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
             await send({"type": "websocket.send", "text": text, "bytes": data})
 
 
+async def echo_directly(extension: Any) -> None:
+    """The same, once, by the calls without dictionaries."""
+    try:
+        while True:
+            data = await extension.receive_data()
+            await (extension.send_text(data) if isinstance(data, str) else extension.send_bytes(data))
+    except OSError:
+        pass
+
+
 def ask(port: int) -> None:
     """Several connections at a time, each with a message under way."""
-    for path, extension in ((b"/", b""), (b"/", DEFLATE), (b"/push", b""), (b"/publish", b"")):
+    for path, extension in LOADS:
         connections = [_opened(port, path, extension) for _ in range(CONNECTIONS)]
         readers = [connection.makefile("rb") for connection in connections]
         for frame, rounds in _messages(deflated=bool(extension)):
@@ -49,7 +63,7 @@ def ask(port: int) -> None:
                     connections[0].sendall(frame)
                     _read(readers, 1)
                 continue
-            for _ in range(rounds if path == b"/" else 1):
+            for _ in range(1 if path == b"/push" else rounds):
                 for connection in connections:
                     connection.sendall(frame)
                 _read(readers, PUSHED if path == b"/push" else 1)

@@ -482,7 +482,7 @@ class WebSocket(ConnectionScope):
 
     def _check_event(self, event: Message) -> None:
         if event["type"] == "websocket.disconnect":
-            self._end = (event.get("code", WebSocketClose.NO_STATUS_RECEIVED), event.get("reason") or "")
+            self._end = (event.get("code") or WebSocketClose.NO_STATUS_RECEIVED, event.get("reason") or "")
             raise self._gone()
 
     def _gone(self) -> RuntimeError:
