@@ -83,7 +83,7 @@ conformance-asgi: build ## the numbered rows of ASGI with peers and us, one tabl
 	@scripts/peers-venv build/conformance/venv benchmarks/requirements.txt conformance/asgi/requirements.txt
 	$(PY) -m conformance.asgi --peers all --peers-python build/conformance/venv/bin/python
 
-conformance-autobahn: build ## Autobahn|Testsuite, its quick cases, with peers and us, one table (3 minutes)
+conformance-autobahn: build ## Autobahn Testsuite, its quick cases, with peers and us, one table (3 minutes)
 	@scripts/peers-venv build/conformance/venv benchmarks/requirements.txt conformance/asgi/requirements.txt
 	$(PY) -m conformance.autobahn --quick --peers all --peers-python build/conformance/venv/bin/python
 
