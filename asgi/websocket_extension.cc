@@ -54,7 +54,10 @@ PyObject* WebSocketCycle::send_given(PyObject* text, PyObject* bytes, PyObject* 
   return sent();
 }
 
-PyObject* WebSocketCycle::receive_data() { return new_awaitable(module_, self_, data_); }
+PyObject* WebSocketCycle::receive_data() {
+  if (state_ != State::kClosed && !check_open()) return new_failed_awaitable(module_, take_error());
+  return new_awaitable(module_, self_, data_);
+}
 
 bool WebSocketCycle::poll_data(Ref& value) {
   connect_told_ = true;

@@ -37,12 +37,30 @@ async def echo(socket: Any, *compress: Any) -> None:
             await socket.send_text(type(error).__name__)
 
 
+async def refusals(socket: Any) -> list[str]:
+    calls = {
+        "send_text": lambda: socket.send_text("early"),
+        "send_bytes": lambda: socket.send_bytes(b"early"),
+        "receive_data": socket.receive_data,
+    }
+    told = []
+    for name, begin in calls.items():
+        try:
+            await begin()
+        except RuntimeError as error:
+            told.append(f"{name}: {error}")
+    return told
+
+
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] != "websocket":
         return
     socket = scope["extensions"]["fasterapi.websocket"]["socket"]
+    early = await refusals(socket) if scope["path"] == "/early" else []
     await receive()
     await send({"type": "websocket.accept"})
+    if early:
+        await socket.send_text(json.dumps(early))
     waiting: list[Any] = []
     while (event := await receive())["type"] != "websocket.disconnect":
         if event["type"] == "fasterapi.websocket.pong":

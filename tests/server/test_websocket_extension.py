@@ -35,8 +35,8 @@ def server(shared):
 def client(server) -> Iterator[Callable[..., Client]]:
     with ExitStack() as stack:
 
-        def open_one(**options: Any) -> Client:
-            url = f"ws://127.0.0.1:{server.address[1]}/"
+        def open_one(path: str = "/", **options: Any) -> Client:
+            url = f"ws://127.0.0.1:{server.address[1]}{path}"
             return Client(stack.enter_context(connect(url, proxy=None, open_timeout=TIMEOUT, **options)))
 
         yield open_one
@@ -99,6 +99,16 @@ def test_messages_without_dictionaries_are_the_same_messages(client, compress):
     ]
     told = one.ask("statistics")
     assert (told["messages_received"], told["messages_sent"]) == (len(messages) + 3, len(messages) + 3)
+
+
+def test_no_message_goes_either_way_before_the_accept(client):
+    one = client("/early")
+    refused = "the WebSocket was not accepted"
+    assert json.loads(one.connection.recv(TIMEOUT)) == [
+        f"send_text: {refused}",
+        f"send_bytes: {refused}",
+        f"receive_data: {refused}",
+    ]
 
 
 def test_a_pong_is_sent_unasked(client):
