@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from fasterapi._native import open_event_stream as open_event_stream
     from fasterapi.app import App as App
     from fasterapi.broadcast import Broadcaster as Broadcaster
+    from fasterapi.sse.channels import Channels as Channels
+    from fasterapi.sse.channels_endpoint import channels_endpoint as channels_endpoint
     from fasterapi.sse.client import sse_connect as sse_connect
     from fasterapi.sse.connection import SSE as SSE
     from fasterapi.sse.connection import SSEClosed as SSEClosed
@@ -47,6 +49,8 @@ _ADAPTERS: dict[str, str] = {
     "SSEStream": "fasterapi.sse.stream",
     "ServerSentEvent": "fasterapi.sse.event",
     "EventSourceResponse": "fasterapi.sse.response",
+    "Channels": "fasterapi.sse.channels",
+    "channels_endpoint": "fasterapi.sse.channels_endpoint",
     "MemoryHistory": "fasterapi.sse.history",
     "RedisHistory": "fasterapi.sse.redis_history",
     "UnknownEventId": "fasterapi.sse.history",

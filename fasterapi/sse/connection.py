@@ -9,14 +9,14 @@ from contextlib import aclosing
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qsl
 
 from fasterapi import json_text
+from fasterapi.connection_scope import ConnectionScope, Receive, Scope, Send
 from fasterapi.sse.departure import Departure
-from fasterapi.sse.encoder import encode_binary, encode_event
+from fasterapi.sse.encoder import encode_binary
 from fasterapi.sse.event import ServerSentEvent, text_of
 from fasterapi.sse.history import History
-from fasterapi.sse.wire import EventStream, PlainEventStream, Receive, Scope, Send, native_stream
+from fasterapi.sse.wire import EventStream, PlainEventStream, native_stream
 
 HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -33,7 +33,7 @@ class SSEClosed(RuntimeError):
         super().__init__("SSE connection is closed")
 
 
-class SSE:
+class SSE(ConnectionScope):
     """One event stream. To be made in the task of the handler, once the request's body has been read.
 
     The first event starts the response, if ``start()`` has not. When the client leaves, the task is cancelled, wherever it
@@ -60,14 +60,14 @@ class SSE:
         grace: float = 5.0,
     ) -> None:
         if scope["type"] != "http":
-            raise TypeError(f"events are sent in answer to HTTP requests, not {scope['type']!r}")
+            raise ValueError(f"SSE needs a scope of type 'http', not {scope['type']!r}")
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("SSE() must be called in the task of a handler")
-        self.scope = scope
+        super().__init__(scope)
         self._asgi_send = send
         self._status = int(status)
-        self._headers = list(headers)
+        self._head_fields = list(headers)
         self._interval = 0.0
         self._ready = self._started = self._closed = False
         self._starting = asyncio.Lock()
@@ -78,33 +78,6 @@ class SSE:
         self._plain = PlainEventStream(receive, send) if native is None else None
         self._stream: EventStream = native or self._plain  # type: ignore[assignment]
         self._stream.on_disconnect(self._client_left)
-
-    # --- The request -------------------------------------------------------------------------
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The request's headers: lower-case names, Latin-1; a repeated one is joined by commas."""
-        found: dict[str, str] = {}
-        for name, value in self.scope["headers"]:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            found[key] = f"{found[key]}, {text}" if key in found else text
-        return found
-
-    @property
-    def query_params(self) -> dict[str, str]:
-        """The query's parameters; of a repeated one the last."""
-        return dict(parse_qsl(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
-
-    @property
-    def path_params(self) -> dict[str, Any]:
-        """What the router found in the path."""
-        return dict(self.scope.get("path_params") or {})
-
-    @property
-    def client(self) -> tuple[str, int] | None:
-        """Address and port of the client."""
-        client = self.scope.get("client")
-        return None if client is None else (client[0], client[1])
 
     @property
     def last_event_id(self) -> str | None:
@@ -200,7 +173,7 @@ class SSE:
         event_id: str | None = None,
         retry: int | None = None,
     ) -> None:
-        """The same with a data URL (RFC 2397), of which ``sse_connect`` and ``fasterapi.js`` make bytes again."""
+        """The same with a data URL (RFC 2397), of which ``sse_connect`` makes bytes again."""
         await self.send(encode_binary(data), event, event_id, retry)
 
     async def send_comment(self, text: str) -> None:
@@ -240,7 +213,7 @@ class SSE:
                 raise SSEClosed
             if self._started:
                 return
-            head = {"type": "http.response.start", "status": self._status, "headers": self._headers}
+            head = {"type": "http.response.start", "status": self._status, "headers": self._head_fields}
             await self._to_client(head)
             self._started = self._ready = True
             if self._interval:
@@ -252,15 +225,13 @@ class SSE:
         Raises:
             RuntimeError: the response has started.
         """
-        if self._closed:
-            raise SSEClosed
-        if self._started:
-            raise RuntimeError("the response has started")
-        self._started = True
-        await self._to_client(
-            {"type": "http.response.start", "status": HTTPStatus.NO_CONTENT.value, "headers": []}
-        )
-        await self.close()
+        await self._answer(HTTPStatus.NO_CONTENT, "")
+
+    async def refuse(self, status: int, text: str) -> None:
+        """Answers with an error instead, a status from 400 to 599, and closes. Raises what ``stop()`` does."""
+        if not 400 <= status <= 599:
+            raise ValueError(f"{status} is no status of an error")
+        await self._answer(status, text)
 
     async def close(self) -> None:
         """Ends the response, and what runs beside it. The client will reconnect. Does nothing the second time."""
@@ -321,6 +292,18 @@ class SSE:
             return False
         return only_ours if isinstance(error, asyncio.CancelledError) else isinstance(error, SSEClosed)
 
+    async def _answer(self, status: int, text: str) -> None:
+        if self._closed:
+            raise SSEClosed
+        if self._started:
+            raise RuntimeError("the response has started")
+        self._started = True
+        headers = [(b"content-type", b"text/plain; charset=utf-8")] if text else []
+        await self._to_client({"type": "http.response.start", "status": int(status), "headers": headers})
+        if text:
+            await self._to_client({"type": "http.response.body", "body": text.encode(), "more_body": True})
+        await self.close()
+
     async def _begin(self) -> None:
         if self._closed:
             raise SSEClosed
@@ -329,13 +312,19 @@ class SSE:
     async def _send_whole(self, event: ServerSentEvent) -> None:
         if event.comment is not None:
             await self.send_comment(event.comment)
-        if event.data is not None:
-            await self.send(text_of(event.data), event.event, event.id, event.retry)
-        elif (event.event, event.id, event.retry) != (None, None, None):
-            block = encode_event(None, event.event, event.id, event.retry)
-            if not self._ready:
-                await self._begin()
-            await self._to_client({"type": "http.response.body", "body": block, "more_body": True})
+        if event.data is not None or (event.event, event.id, event.retry) != (None, None, None):
+            data = None if event.data is None else text_of(event.data)
+            await self._write(data, event.event, event.id, event.retry)
+
+    async def _write(
+        self, data: str | None, event: str | None, event_id: str | None, retry: int | None
+    ) -> None:
+        if not self._ready:
+            await self._begin()
+        try:
+            await self._stream.send(data, event, event_id, retry)
+        except OSError as error:
+            raise self._gone() from error
 
     async def _to_client(self, message: dict[str, Any]) -> None:
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
+from fasterapi.connection_scope import Receive, Scope, Send
 from fasterapi.sse.connection import SSE
-from fasterapi.sse.wire import Receive, Scope, Send
 
 Handler = Callable[[SSE], Awaitable[None]]
 METHODS = ("GET", "HEAD", "POST")

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from fasterapi._native import open_event_stream
+from fasterapi.connection_scope import Receive, Scope, Send
 from fasterapi.sse.encoder import encode_comment, encode_event
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 EXTENSION = "fasterapi.sse"
 PIECES_PER_TURN = 64
@@ -23,8 +19,10 @@ the loop runs once, so that the watcher hears of it and other tasks are not star
 class EventStream(Protocol):
     """The body of one response. Its methods may be used from ``http.response.start`` on, ``on_disconnect`` before."""
 
-    def send(self, data: str, event: str | None, id: str | None, retry: int | None, /) -> Awaitable[None]:
-        """Writes an event, and waits while too much is queued for the client."""
+    def send(
+        self, data: str | None, event: str | None, id: str | None, retry: int | None, /
+    ) -> Awaitable[None]:
+        """Writes an event, and waits while too much is queued for the client. Without data it only sets id and retry."""
 
     def comment(self, text: str, /) -> Awaitable[None]:
         """Writes comment lines."""
@@ -61,7 +59,7 @@ class PlainEventStream:
         self._watcher: asyncio.Task[None] | None = None
         self._pinger: asyncio.Task[None] | None = None
 
-    async def send(self, data: str, event: str | None, id: str | None, retry: int | None, /) -> None:
+    async def send(self, data: str | None, event: str | None, id: str | None, retry: int | None, /) -> None:
         await self.write(encode_event(data, event, id, retry))
         self._events_sent += 1
 

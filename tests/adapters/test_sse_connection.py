@@ -58,6 +58,19 @@ class TestKeepAlive:
         assert server.probe.expect("started", tag)["same"] is True
         assert server.probe.expect("closed", tag)["open"] is False
 
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_only_a_plain_server_needs_tasks_for_it(
+        self, server: ServerProcess, server_name: str, tag: str, route: str
+    ) -> None:
+        with ask(server, f"{route}/accompanied?tag={tag}") as connection:
+            connection.read_until(b": ping\n")
+            server.probe.open(tag)
+            running = server.probe.expect("beside", tag)["running"]
+        native = server_name == "fasterapi" and not route
+        assert running == (
+            set() if native else {"PlainEventStream._watch", "PlainEventStream._ping_when_idle"}
+        )
+
 
 class TestLifecycle:
     @pytest.mark.parametrize("route", ROUTES)

@@ -202,7 +202,7 @@ async def fails_later(sse: SSE) -> None:
 
 @handler
 async def request(sse: SSE) -> None:
-    await sse.send_json([sse.last_event_id, sse.query_params, sse.headers["x-test"], sse.path_params])
+    await sse.send_json([sse.last_event_id, dict(sse.query_params), sse.headers["x-test"], sse.path_params])
 
 
 @handler
@@ -224,6 +224,14 @@ async def binary(sse: SSE) -> None:
         await sse.send_binary(kind(source.randbytes(source.randrange(70_000))), event="blob", event_id="b")
     await sse.send_binary(b"")
     await sse.send("text")
+
+
+@handler
+async def accompanied(sse: SSE) -> None:
+    """Says what runs beside a handler whose stream is kept alive."""
+    async with SSEStream(sse, keep_alive_interval=0.02):
+        await gate(tag(sse))
+        say("beside", tag(sse), running=_running())
 
 
 # --- Clients that leave --------------------------------------------------------------------------
