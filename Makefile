@@ -27,7 +27,7 @@ help: ## this list
 check: build ## (default) build, then GoogleTest, the fuzz corpora and pytest
 	scripts/test dev $(PYTEST)
 
-run: ## serve examples/hello.py on http://127.0.0.1:8000
+run: ## serve examples/hello.py, with both demos, on http://127.0.0.1:8000
 	@$(BOOTSTRAP) build run
 	@scripts/build release _native
 	.venv/bin/fasterapi run examples/hello.py --host $(HOST) --port $(PORT)
@@ -77,6 +77,7 @@ conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us
 	$(PY) -m conformance.parity
 	$(PY) -m conformance.reliability
 	$(PY) -m conformance.browser
+	$(PY) -m conformance.browser.demos
 	$(PY) -m conformance.autobahn
 
 conformance-asgi: build ## the numbered rows of ASGI with peers and us, one table (40 minutes)

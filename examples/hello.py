@@ -1,6 +1,6 @@
-"""A page that shows what served it, and lists the other examples.
+"""A page that shows what served it, lists the other examples, and has the demos of WebSockets and events below it.
 
-Plain ASGI, no framework.
+Plain ASGI, no framework; the demos are there if Starlette is.
 
     fasterapi run examples/hello.py
 """
@@ -15,6 +15,8 @@ import os
 import platform
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +25,41 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 HERE = Path(__file__).resolve().parent
+DEMOS = ("websocket_demo", "sse_demo")
+
+
+def load_demos() -> dict[str, Any]:
+    """The demos' applications by their paths; none without Starlette."""
+    sys.path.append(str(HERE))
+    try:
+        return {f"/{name}": import_module(name).app for name in DEMOS}
+    except ImportError:
+        return {}
+
+
+demos = load_demos()
 
 
 async def app(scope: Message, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
+        return
+    prefix = "/" + scope["path"].split("/")[1]
+    if prefix in demos and scope["path"] != prefix:
+        scope["root_path"] = scope.get("root_path", "") + prefix
+        await demos[prefix](scope, receive, send)
     elif scope["type"] == "http":
         await respond(scope, send)
 
 
 async def lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+    async with AsyncExitStack() as stack:
+        await receive()
+        for demo in demos.values():
+            await stack.enter_async_context(demo.router.lifespan_context(demo))
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 async def respond(scope: Message, send: Send) -> None:
@@ -91,13 +113,21 @@ def port_of(command: str) -> str:
     return words[words.index("--port") + 1] if "--port" in words else "8000"
 
 
+def link(name: str, command: str) -> str:
+    """A demo is below this page; the script corrects the host of the others."""
+    path = f"/{name.removesuffix('.py')}"
+    if path in demos:
+        return f'href="{path}/"'
+    return f'data-port="{port_of(command)}" href="http://127.0.0.1:{port_of(command)}/"'
+
+
 def page(scope: Message) -> str:
     rows = "\n".join(
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
         for name, value in facts(scope).items()
     )
     cards = "\n".join(
-        f'<a class="card" data-port="{port_of(command)}" href="http://127.0.0.1:{port_of(command)}/">'
+        f'<a class="card" {link(name, command)}>'
         f"<strong>{html.escape(name)}</strong><span>{html.escape(title)}</span>"
         f"<code>{html.escape(command)}</code></a>"
         for name, title, command in examples()
@@ -153,7 +183,7 @@ PAGE = """<!doctype html>
 
   <h2>Other examples</h2>
   {cards}
-  <p>Start one with its command, then follow its link. In a checkout,
+  <p>The demos are served here too. Start another one with its command, then follow its link. In a checkout,
   <code>. .venv/bin/activate</code> comes first.</p>
 </main>
 <script>
@@ -161,7 +191,7 @@ PAGE = """<!doctype html>
   fetch("/facts.json").then((response) => {
     document.getElementById("server").textContent = response.headers.get("server") || "none (--no-server-header)";
   });
-  for (const card of document.querySelectorAll(".card")) {
+  for (const card of document.querySelectorAll(".card[data-port]")) {
     card.href = `${location.protocol}//${location.hostname}:${card.dataset.port}/`;
   }
 </script>

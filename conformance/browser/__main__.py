@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,23 +21,13 @@ sys.path.insert(0, str(ROOT / "tests"))
 from support.wire import Connection, Silence  # noqa: E402
 
 from benchmarks.process import stop  # noqa: E402
+from conformance.browser.devtools import OPTIONS, find  # noqa: E402
 from conformance.http1.serving import serving  # noqa: E402
 from conformance.reliability.servers import SUBJECT  # noqa: E402
 
 FOLDER = Path(__file__).resolve().parent
 CHECKS = 12
 """As many as the page has; fewer mean that it stopped on its way."""
-OPTIONS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    # It reaches this machine and nobody else.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
 
 
 def main() -> int:
@@ -73,13 +62,10 @@ def arguments() -> argparse.Namespace:
 def visit(browser: str, address: tuple[str, int], patience: float) -> list[dict[str, Any]]:
     """What the page has posted when it came to its end; nothing if it did not in ``patience`` seconds."""
     host, port = address
-    program = shutil.which(browser)
-    if program is None:
-        raise SystemExit(f"there is no {browser!r} here; scripts/bootstrap browser installs Debian's")
     # It still writes into its folders while it ends.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         process = subprocess.Popen(
-            [program, *OPTIONS, f"--user-data-dir={home}/data", f"http://{host}:{port}/"],
+            [find(browser), *OPTIONS, f"--user-data-dir={home}/data", f"http://{host}:{port}/"],
             env={**os.environ, "HOME": home},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

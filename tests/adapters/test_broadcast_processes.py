@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from fasterapi.broadcast import Broadcaster, BroadcastUnavailable, frames, redis, relay
 from fasterapi.broadcast.message import pack
@@ -385,8 +386,6 @@ def test_connecting_without_redis_fails_clearly(run, redis_server):
 
 
 def test_what_others_publish_in_redis_is_not_taken_for_a_message(run, shared_redis):
-    from redis.asyncio import Redis
-
     async def main():
         async with Broadcaster(shared_redis.url) as broadcaster, broadcaster.subscribe("a") as one:
             async with Redis.from_url(shared_redis.url) as other:
@@ -401,8 +400,10 @@ def test_what_others_publish_in_redis_is_not_taken_for_a_message(run, shared_red
 def test_a_cancelled_publication_does_not_confuse_the_next(run, shared_redis):
     async def main():
         async with Broadcaster(shared_redis.url) as broadcaster, broadcaster.subscribe("a") as one:
+            async with Redis.from_url(shared_redis.url) as other:
+                await other.client_pause(200)
             publishing = asyncio.create_task(broadcaster.publish("nobody's", "cancelled"))
-            await asyncio.sleep(0)
+            await asyncio.wait([publishing], timeout=0.05)
             publishing.cancel()
             await asyncio.wait([publishing])
             receivers = await redis._ask(broadcaster._backend._publisher, "PUBLISH", "a", b"t1")
