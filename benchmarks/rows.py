@@ -114,19 +114,32 @@ ROWS: dict[str, Row | WebSocketRow] = {
             "ws-push-binary", "WebSocket push of 10,000 binary messages", "websocket_apps:push", "binary"
         ),
         _pushed(
-            "ws-class-push-text", "the same texts by the class", "websocket_class_apps:push_text", "text"
+            "ws-class-push-text",
+            "WebSocket push of 10,000 texts by the class",
+            "websocket_class_apps:push_text",
+            "text",
         ),
         _pushed(
-            "ws-class-push-binary", "the same by the class", "websocket_class_apps:push_binary", "binary"
+            "ws-class-push-binary",
+            "WebSocket push of 10,000 binary messages by the class",
+            "websocket_class_apps:push_binary",
+            "binary",
         ),
         _pushed(
-            "ws-class-push-json", "10,000 JSON objects by the class", "websocket_class_apps:push_json", "json"
+            "ws-class-push-json",
+            "WebSocket push of 10,000 JSON objects by the class",
+            "websocket_class_apps:push_json",
+            "json",
         ),
         WebSocketRow(
             "ws-class-echo", "WebSocket echo of 64 bytes by the class", "websocket_class_apps:echo", 64
         ),
         WebSocketRow(
-            "ws-class-echo-1", "the same, one connection", "websocket_class_apps:echo", 64, connections=1
+            "ws-class-echo-1",
+            "WebSocket echo by the class, one connection",
+            "websocket_class_apps:echo",
+            64,
+            connections=1,
         ),
         WebSocketRow(
             "ws-fanout",
@@ -171,6 +184,8 @@ BARS = (
     Bar("ws-class-push-text", "total_us", 10.0, 1.0),
     Bar("ws-class-push-binary", "total_us", 8.3, 1.0),
     Bar("ws-class-push-json", "total_us", 12.5, 1.0),
+    Bar("ws-class-echo-1", "p50_ms", 1.0, 1.0),
+    Bar("ws-class-echo-1", "p99_ms", BEST, 1.0),
     # The limit makes one write() for each receiver and nothing else.
     Bar("ws-fanout", "total_us", LIMIT, 2.0),
 )

@@ -346,6 +346,7 @@ class Load {
     }
     awaited_.resize(options.connections);
     writing_.resize(options.connections);
+    begun_.resize(options.connections);
   }
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
@@ -358,22 +359,27 @@ class Load {
   void send_from(std::size_t index);
   void read_from(std::size_t index);
   void watch(std::size_t index);
+  std::uint32_t percentile(std::size_t per_hundred);
 
   const Options& options_;
+  const bool timed_ = !options_.fanout && options_.copies == 1;
   const std::vector<Message> messages_;
   int epoll_;
   std::deque<Connection> connections_;  // does not move them
   std::vector<char> buffer_;
-  std::vector<std::size_t> awaited_;  // messages, by connection
-  std::vector<bool> writing_;         // whether the poller waits for room
-  std::size_t busy_ = 0;              // connections that await any
-  std::size_t sender_ = 0;            // of the next round, in a fan-out
+  std::vector<std::size_t> awaited_;      // messages, by connection
+  std::vector<bool> writing_;             // whether the poller waits for room
+  std::vector<Clock::time_point> begun_;  // when its message was sent, by connection
+  std::vector<std::uint32_t> took_us_;    // round trips of one message
+  std::size_t busy_ = 0;                  // connections that await any
+  std::size_t sender_ = 0;                // of the next round, in a fan-out
   std::uint64_t received_ = 0;
   bool over_ = false;
 };
 
 void Load::run(double seconds) {
   received_ = 0;
+  took_us_.clear();
   over_ = false;
   const Clock::time_point begin = Clock::now();
   const auto end = begin + std::chrono::duration<double>(seconds);
@@ -396,9 +402,17 @@ void Load::run(double seconds) {
     if (options_.fanout && busy_ == 0 && !over_) send_from(++sender_ % connections_.size());
   }
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
-  std::printf("{\"messages\": %llu, \"duration_us\": %lld}\n", static_cast<unsigned long long>(received_),
+  std::printf("{\"messages\": %llu, \"duration_us\": %lld", static_cast<unsigned long long>(received_),
               static_cast<long long>(took.count()));
+  if (timed_) std::printf(", \"p50_us\": %u, \"p99_us\": %u", percentile(50), percentile(99));
+  std::printf("}\n");
   std::fflush(stdout);
+}
+
+std::uint32_t Load::percentile(std::size_t per_hundred) {
+  const auto at = took_us_.begin() + static_cast<std::ptrdiff_t>((took_us_.size() - 1) * per_hundred / 100);
+  std::nth_element(took_us_.begin(), at, took_us_.end());
+  return *at;
 }
 
 void Load::send_from(std::size_t index) {
@@ -410,6 +424,7 @@ void Load::send_from(std::size_t index) {
     awaited_[i] = options_.copies;
   }
   busy_ += last - first;
+  if (timed_) begun_[index] = Clock::now();
   connections_[index].write(message.frame);
   watch(index);
 }
@@ -426,6 +441,10 @@ void Load::read_from(std::size_t index) {
   received_ += received;
   awaited_[index] -= received;
   if (awaited_[index] > 0) return;
+  if (timed_) {
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun_[index]);
+    took_us_.push_back(static_cast<std::uint32_t>(took.count()));
+  }
   --busy_;
   if (!options_.fanout && !over_) send_from(index);
 }

@@ -27,7 +27,8 @@ class Client:
         self._line()
 
     def run(self, seconds: float) -> dict[str, Any]:
-        """Load for so long, and until all that was sent has come back: `messages` and `duration_us`.
+        """Load for so long, and until all that was sent has come back: `messages` and `duration_us`, and
+        `p50_us` and `p99_us` of the round trips where each is one message.
 
         Raises Failed with the client's own words: it says what was not as it must be, and ends.
         """
@@ -90,7 +91,7 @@ def measure(served: Running, row: WebSocketRow, seconds: int, where: Where) -> S
     except Failed as failure:
         raise served.fail(failure.reason) from None
     messages = summary["messages"]
-    return {
+    sample = {
         "requests": messages,
         "user_us": used.user / messages * 1e6,
         "system_us": used.system / messages * 1e6,
@@ -98,3 +99,6 @@ def measure(served: Running, row: WebSocketRow, seconds: int, where: Where) -> S
         "per_s": messages / (summary["duration_us"] / 1e6),
         "rss_mb": resident_bytes(served.pid) / 1e6,
     }
+    if "p50_us" in summary:
+        sample |= {"p50_ms": summary["p50_us"] / 1e3, "p99_ms": summary["p99_us"] / 1e3}
+    return sample

@@ -25,17 +25,12 @@ from fasterapi.websocket.messages import (
     header_lines,
     text,
 )
-from fasterapi.websocket.state import WebSocketClose, WebSocketState
+from fasterapi.websocket.state import NORMAL_CODES, WebSocketClose, WebSocketState
 
 if TYPE_CHECKING:
     from fasterapi._native import WebSocketCycle
 
 T = TypeVar("T")
-
-NORMAL_CODES = frozenset(
-    {WebSocketClose.NORMAL_CLOSURE, WebSocketClose.GOING_AWAY, WebSocketClose.NO_STATUS_RECEIVED}
-)
-"""What a client says that has no more to say, a browser's page that is left among them."""
 
 
 class WebSocket(ConnectionScope):
@@ -105,11 +100,8 @@ class WebSocket(ConnectionScope):
     @property
     def state(self) -> WebSocketState:
         """Where it is in its life. The peer's leaving is known once a call was told of it; on this server at once."""
-        if (
-            self._state is WebSocketState.CONNECTED
-            and self._socket is not None
-            and self._socket.close_code is not None
-        ):
+        ended = self._socket is not None and self._socket.close_code is not None
+        if ended and self._state is WebSocketState.CONNECTED:
             return WebSocketState.DISCONNECTED
         return self._state
 
@@ -316,18 +308,23 @@ class WebSocket(ConnectionScope):
             WebSocketDisconnect: the peer has gone, and all its messages were received.
             RuntimeError: it is closed, or not accepted.
         """
-        if self._held and not self._closed:
-            return self._held.pop(0)
-        if self._receiver is None or self._state is not WebSocketState.CONNECTED:
-            return await self._receive_in_turn()
         try:
-            return await self._receiver.receive_data()
+            return await self._next()
         except OSError:
             raise self._gone() from None
 
+    def _next(self) -> Awaitable[str | bytes]:
+        """The next message, or OSError: awaited by each kind of receive itself, which costs a coroutine less."""
+        if self._receiver is None or self._state is not WebSocketState.CONNECTED or self._held:
+            return self._receive_in_turn()
+        return self._receiver.receive_data()
+
     async def receive_text(self) -> str:
         """The next message, a text. Raises as ``receive()``; TypeError for another kind, which stays the next."""
-        data = await self.receive()
+        try:
+            data = await self._next()
+        except OSError:
+            raise self._gone() from None
         if isinstance(data, str):
             return data
         self._held.insert(0, data)
@@ -335,7 +332,10 @@ class WebSocket(ConnectionScope):
 
     async def receive_bytes(self) -> bytes:
         """The next message, binary. Raises as ``receive()``; TypeError for another kind, which stays the next."""
-        data = await self.receive()
+        try:
+            data = await self._next()
+        except OSError:
+            raise self._gone() from None
         if isinstance(data, bytes):
             return data
         self._held.insert(0, data)
@@ -356,6 +356,8 @@ class WebSocket(ConnectionScope):
         raise ValueError(f"mode must be 'text' or 'binary', not {mode!r}")
 
     async def _receive_in_turn(self) -> str | bytes:
+        if self._held:
+            return self._held.pop(0)
         if self._state is WebSocketState.CONNECTING or self._closed:
             async with self._turn_to_send:
                 await self._begin()

@@ -33,3 +33,9 @@ class WebSocketClose:
     TRY_AGAIN_LATER = 1013
     BAD_GATEWAY = 1014
     TLS_HANDSHAKE = 1015
+
+
+NORMAL_CODES = frozenset(
+    {WebSocketClose.NORMAL_CLOSURE, WebSocketClose.GOING_AWAY, WebSocketClose.NO_STATUS_RECEIVED}
+)
+"""What a client says that has no more to say, a browser's page that is left among them."""
