@@ -1,6 +1,6 @@
 """The work by which a profile-guided build learns what is common: requests as browsers, tools and
-load balancers send them, answers as frameworks give them, WebSocket messages as train_websocket.py sends them.
-Serves and asks in one process, whose ordinary end writes the profile.
+load balancers send them, answers as frameworks give them, WebSocket messages as train_websocket.py sends them,
+and what train_loop.py asks of the loop. Serves and asks in one process, whose ordinary end writes the profile.
 
 usage: python scripts/train.py        with the instrumented fasterapi importable
 """
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import train_loop
 import train_websocket
 
 import fasterapi
@@ -41,6 +42,9 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         await train_websocket.app(scope, receive, send)
         return
     path = scope["path"]
+    if path == "/events":
+        await events(send)
+        return
     body = b"Hello, World!"
     if path == "/echo":
         body = b""
@@ -60,10 +64,21 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": body, "more_body": left > 0})
 
 
+async def events(send: Send) -> None:
+    """An event stream of texts and of JSON."""
+    stream = fasterapi.open_event_stream(send)
+    assert stream is not None
+    await send({"type": "http.response.start", "status": 200, "headers": TEXT})
+    for number in range(50):
+        await stream.send(f"a line of text {number}")
+        await stream.send('{"id": 17, "price": 23.5}\n{"id": 18}', event="price", id=str(number))
+    await send({"type": "http.response.body"})
+
+
 def requests() -> Iterator[tuple[bytes, int]]:
     """What is sent in one write, and how many requests that is."""
     for headers in (BROWSER, TOOL):
-        for path in (b"/", b"/items/42?q=some%20text&page=2", b"/later", b"/stream", b"/large"):
+        for path in (b"/", b"/items/42?q=some%20text&page=2", b"/later", b"/stream", b"/large", b"/events"):
             yield b"GET %s HTTP/1.1\r\n%s\r\n" % (path, headers), 1
         for size in (20, 16384):
             length = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % size
@@ -141,5 +156,6 @@ if __name__ == "__main__":
     loop = new_event_loop()
     try:
         loop.run_until_complete(main())
+        loop.run_until_complete(train_loop.main())
     finally:
         loop.close()

@@ -33,6 +33,9 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     if scope["path"] == "/direct":
         await echo_directly(extension)
         return
+    if scope["path"] == "/class":
+        await as_the_class(extension)
+        return
     while (message := await receive())["type"] == "websocket.receive":
         text, data = message.get("text"), message.get("bytes")
         if scope["path"] == "/publish":
@@ -48,6 +51,16 @@ async def echo_directly(extension: Any) -> None:
         while True:
             data = await extension.receive_data()
             await (extension.send_text(data) if isinstance(data, str) else extension.send_bytes(data))
+    except OSError:
+        pass
+
+
+async def as_the_class(socket: Any) -> None:
+    """Sends each message back by the calls that fasterapi.WebSocket makes."""
+    try:
+        while True:
+            message = await socket.receive_data()
+            await (socket.send_text if isinstance(message, str) else socket.send_bytes)(message)
     except OSError:
         pass
 
