@@ -173,6 +173,25 @@ TEST(ResponseBody, IsKnownToBeDropped) {
   }
 }
 
+TEST(ResponseBody, IsOpenEndedWhileItMayGrow) {
+  const base::Header length[] = {{"content-length", "2"}};
+  for (auto [request, status, headers, open_ended] :
+       {std::tuple(kGet, 200, std::span<const base::Header>(), true),
+        {kGet10, 200, {}, true},
+        {kGet, 200, length, false},
+        {kHead, 200, {}, false},
+        {kGet, 204, {}, false}}) {
+    base::Settings settings;
+    Codec codec(settings);
+    codec.receive(request);
+    EXPECT_FALSE(codec.response_open_ended());
+    ASSERT_TRUE(codec.send_head({status, headers}, {}));
+    EXPECT_EQ(codec.response_open_ended(), open_ended);
+    ASSERT_TRUE(codec.send_body(open_ended || !headers.empty() ? "xy"sv : ""sv, Last::kYes));
+    EXPECT_FALSE(codec.response_open_ended());
+  }
+}
+
 struct Owner {
   base::Slice slice() {
     return {bytes, this, [](void* self) { ++static_cast<Owner*>(self)->released; }};
