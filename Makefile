@@ -78,6 +78,7 @@ conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us
 	$(PY) -m conformance.reliability
 	$(PY) -m conformance.browser
 	$(PY) -m conformance.browser.demos
+	$(PY) -m conformance.browser.events
 	$(PY) -m conformance.autobahn
 
 conformance-asgi: build ## the numbered rows of ASGI with peers and us, one table (40 minutes)

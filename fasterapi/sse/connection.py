@@ -173,7 +173,7 @@ class SSE(ConnectionScope):
         event_id: str | None = None,
         retry: int | None = None,
     ) -> None:
-        """The same with a data URL (RFC 2397), of which ``sse_connect`` makes bytes again."""
+        """The same with a data URL (RFC 2397), of which ``sse_connect`` and ``fasterapi.js`` make bytes again."""
         await self.send(encode_binary(data), event, event_id, retry)
 
     async def send_comment(self, text: str) -> None:

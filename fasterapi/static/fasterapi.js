@@ -1,0 +1,92 @@
+// Server-sent events in a browser, beyond EventSource: binary events, and several channels over one connection.
+// An ES module without dependencies; fasterapi.static.JAVASCRIPT is its path. See docs/sse.md.
+
+// What the data of a binary event begins with: a data URL (RFC 2397).
+export const BINARY_PREFIX = "data:application/octet-stream;base64,";
+
+// The Uint8Array of a binary event's data, else the text itself.
+export function decode(data) {
+  if (!data.startsWith(BINARY_PREFIX)) return data;
+  let characters;
+  try {
+    characters = atob(data.slice(BINARY_PREFIX.length));
+  } catch {
+    return data;
+  }
+  return Uint8Array.from(characters, (character) => character.charCodeAt(0));
+}
+
+// Calls back with (data, event) for each event of that name; returns a function that ends it.
+export function listen(source, name, callback) {
+  const listener = (event) => callback(decode(event.data), event);
+  source.addEventListener(name, listener);
+  return () => source.removeEventListener(name, listener);
+}
+
+// The event by which the server tells the connection's id and its channels.
+const CONTROL = "fasterapi.channels";
+
+// Channels of one connection to a channels_endpoint. They are added and dropped while it is open, and are the same
+// after it was lost and made again.
+export class Channels {
+  // names: the channels to begin with. options: of EventSource ({withCredentials}).
+  constructor(url, names = [], options = {}) {
+    this.url = new URL(url, globalThis.location?.href);
+    this.names = new Set(names);
+    this.options = options;
+    this.id = null;
+    this.changes = Promise.resolve();
+    const first = new URL(this.url);
+    first.searchParams.set("channels", names.join(","));
+    this.source = new EventSource(first, options);
+    this.source.addEventListener(CONTROL, (event) => this.#told(JSON.parse(event.data)));
+  }
+
+  // Calls back with (data, event) for what a channel sends, under an event's name or none; returns a function that ends it.
+  on(channel, callback, name = "") {
+    return listen(this.source, name ? `${channel}:${name}` : channel, callback);
+  }
+
+  // Resolves when the server has done so; rejects with its answer if it refuses.
+  add(...names) {
+    names.forEach((name) => this.names.add(name));
+    return this.#change({ add: names }).catch((error) => {
+      names.forEach((name) => this.names.delete(name));
+      throw error;
+    });
+  }
+
+  drop(...names) {
+    names.forEach((name) => this.names.delete(name));
+    return this.#change({ drop: names });
+  }
+
+  close() {
+    this.source.close();
+  }
+
+  // The server knows a new connection only by the channels of its beginning, or those of its last event.
+  #told({ id, channels }) {
+    this.id = id;
+    const add = [...this.names].filter((name) => !channels.includes(name));
+    const drop = channels.filter((name) => !this.names.has(name));
+    if (add.length || drop.length) this.#change({ add, drop }).catch(() => {});
+  }
+
+  // One after the other, so that the last wish is what stays. Before the id is known #told() does it.
+  #change(wish) {
+    if (this.id === null) return this.changes;
+    this.changes = this.changes.catch(() => {}).then(() => this.#post({ id: this.id, ...wish }));
+    return this.changes;
+  }
+
+  async #post(wish) {
+    const answer = await fetch(this.url, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(wish),
+      credentials: this.options.withCredentials ? "include" : "same-origin",
+    });
+    if (!answer.ok) throw new Error(`channels: ${answer.status} ${await answer.text()}`);
+  }
+}
