@@ -250,3 +250,18 @@ class TestIntegration:
         ann.close()
         assert json.loads(bob.recv(TIMEOUT)) == {"left": "ann", "members": 1}
         bob.close()
+
+    def test_who_has_left_the_room_hears_nothing_of_it(self, client):
+        leaver = client("/leaving")
+        assert leaver.recv(TIMEOUT) == "in the room"
+        ann = client("/chat/ann")
+        assert (
+            json.loads(ann.recv(TIMEOUT))
+            == json.loads(leaver.recv(TIMEOUT))
+            == {"joined": "ann", "members": 2}
+        )
+        for text in ("out", "still out"):
+            leaver.send(text)
+            assert leaver.recv(TIMEOUT) == text
+            ann.send("anybody?")
+            assert ann.recv(TIMEOUT) == "ann: anybody?"

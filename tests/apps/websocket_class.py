@@ -211,9 +211,13 @@ async def chat(ws: WebSocket) -> None:
 
 
 @route
-async def raising(ws: WebSocket) -> None:
-    await ws.receive()
-    raise LookupError("the handler failed")
+async def leaving(ws: WebSocket) -> None:
+    """Is in the room until its first message; says everything back."""
+    await room.connect(ws)
+    await ws.send("in the room")
+    async for text in ws.iter_text():
+        room.disconnect(ws)
+        await ws.send(text)
 
 
 @route
