@@ -181,6 +181,14 @@ class TestLeaving:
         assert ended["outcome"]["type"] == "CancelledError"
         assert ended["running"] == set()
 
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_nor_is_one_that_comes_after_the_clients(
+        self, server: ServerProcess, tag: str, route: str
+    ) -> None:
+        with ask(server, f"{route}/cancelled_by_both?tag={tag}") as connection:
+            connection.read_until(b"data: hello\n\n")
+        assert server.probe.expect("ended", tag)["outcome"]["type"] == "CancelledError"
+
     def test_the_others_stay(self, server: ServerProcess, tag: str) -> None:
         with ask(server, f"/silent?tag={tag}") as stays:
             stays.read_until(b": ping\n")

@@ -54,7 +54,7 @@ def test_head_has_only_the_head(server: ServerProcess) -> None:
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("name", ["async", "thread"])
+@pytest.mark.parametrize("name", ["async", "thread", "async-object", "thread-object"])
 def test_a_client_that_leaves_closes_the_generator(
     server: ServerProcess, tag: str, framework: str, name: str
 ) -> None:

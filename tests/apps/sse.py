@@ -290,11 +290,29 @@ async def cancelled_by_others(sse: SSE) -> None:
     await asyncio.sleep(3600)
 
 
+@handler
+async def cancelled_by_both(sse: SSE) -> None:
+    """By its client's leaving, and then by somebody else."""
+    await sse.send("hello")
+    task = asyncio.current_task()
+    assert task is not None
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        asyncio.get_running_loop().call_soon(task.cancel)
+        await asyncio.sleep(3600)
+
+
 async def _route(scope: Scope, receive: Receive, send: Send) -> None:
     name = scope["path"].rpartition("/")[2]
     if scope["path"].startswith("/wrapped/"):
+        count = 0
 
         async def seen(message: Message) -> None:
+            nonlocal count
+            count += 1
+            if count % 3 == 0:  # messages that were not kept in order would pass each other here
+                await asyncio.sleep(0)
             await send(message)
 
         await sse_endpoint(HANDLERS[name], grace=GRACE)(scope, receive, seen)

@@ -85,9 +85,48 @@ def endless_in_thread(tag: str) -> Iterator[str]:
         say("closed", tag)
 
 
+class Endless:
+    """No generator, which would be closed by the collector at the latest."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+
+    def __iter__(self) -> Endless:
+        return self
+
+    def __next__(self) -> str:
+        return "hello"
+
+    def close(self) -> None:
+        say("closed", self.tag)
+
+
+class AsyncEndless:
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+
+    def __aiter__(self) -> AsyncEndless:
+        return self
+
+    async def __anext__(self) -> str:
+        await asyncio.sleep(0)
+        return "hello"
+
+    async def aclose(self) -> None:
+        say("closed", self.tag)
+
+
+ENDLESS: dict[str, Any] = {
+    "async": endless,
+    "thread": endless_in_thread,
+    "async-object": AsyncEndless,
+    "thread-object": Endless,
+}
+
+
 async def leaving(request: Request) -> EventSourceResponse:
     tag = request.query_params["tag"]
-    content = endless(tag) if request.path_params["name"] == "async" else endless_in_thread(tag)
+    content = ENDLESS[request.path_params["name"]](tag)
     return EventSourceResponse(content, background=BackgroundTask(say, "background", tag))
 
 
@@ -145,7 +184,7 @@ async def fastapi_items(name: str) -> EventSourceResponse:
 
 @fastapi.get("/leaving/{name}")
 async def fastapi_leaving(name: str, tag: str) -> EventSourceResponse:
-    return EventSourceResponse(endless(tag) if name == "async" else endless_in_thread(tag))
+    return EventSourceResponse(ENDLESS[name](tag))
 
 
 class Around(BaseHTTPMiddleware):
