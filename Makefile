@@ -71,7 +71,7 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60), starting from its corpus
 	@scripts/build fuzz
 	scripts/fuzz $(FUZZ_SECONDS)
 
-conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us; the reliability scoreboard; Chromium; Autobahn (20 minutes)
+conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us; the reliability scoreboard; Chromium; Autobahn (an hour)
 	@$(BOOTSTRAP) build test browser
 	$(PY) -m conformance.http1
 	$(PY) -m conformance.parity
