@@ -6,14 +6,14 @@
 
 namespace fasterapi::connection {
 
-std::string_view SharedMessage::frames(int window_bits) {
+const base::SharedBytes& SharedMessage::frames(int window_bits) {
   if (window_bits != 0 && payload_.size() >= settings_.deflate_threshold) {
     auto [place, is_new] = deflated_.try_emplace(window_bits);
-    std::string& deflated = place->second;
+    base::SharedBytes& deflated = place->second;
     if (is_new) deflated = websocket::encode_deflated(pool_, window_bits, settings_, kind_, payload_);
-    if (!deflated.empty()) return deflated;  // else plain is as good
+    if (!deflated.bytes().empty()) return deflated;  // else plain is as good
   }
-  if (plain_.empty()) plain_ = websocket::encode_message(kind_, payload_);
+  if (plain_.bytes().empty()) plain_ = websocket::encode_message(kind_, payload_);
   return plain_;
 }
 

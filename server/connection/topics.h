@@ -44,15 +44,15 @@ class SharedMessage {
 
   std::size_t size() const { return payload_.size(); }
   // For a receiver that agreed on permessage-deflate with such a window; 0: on none.
-  std::string_view frames(int window_bits);
+  const base::SharedBytes& frames(int window_bits);
 
  private:
   websocket::DeflatePool& pool_;
   const base::WebSocketSettings& settings_;
   websocket::MessageKind kind_;
   std::string_view payload_;
-  std::string plain_;
-  std::map<int, std::string> deflated_;
+  base::SharedBytes plain_;
+  std::map<int, base::SharedBytes> deflated_;
 };
 
 class Topics {

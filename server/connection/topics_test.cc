@@ -17,15 +17,15 @@ TEST(SharedMessage, IsMadeOnceForEachSizeOfWindow) {
   // Whatever is made later shows what the payload is then.
   std::string payload = "nothing of this is there twice";
   SharedMessage message(pool, settings, websocket::MessageKind::kText, payload);
-  const std::string plain(message.frames(12));
-  EXPECT_EQ(plain, websocket::encode_message(websocket::MessageKind::kText, payload));
+  const std::string plain(message.frames(12).bytes());
+  EXPECT_EQ(plain, websocket::encode_message(websocket::MessageKind::kText, payload).bytes());
   payload.assign(payload.size(), 'x');
-  EXPECT_EQ(message.frames(12), plain);
-  EXPECT_EQ(message.frames(0), plain);
-  const std::string deflated(message.frames(15));
+  EXPECT_EQ(message.frames(12).bytes(), plain);
+  EXPECT_EQ(message.frames(0).bytes(), plain);
+  const std::string deflated(message.frames(15).bytes());
   EXPECT_LT(deflated.size(), plain.size());
   payload = "nothing of this is there twice";
-  EXPECT_EQ(message.frames(15), deflated);
+  EXPECT_EQ(message.frames(15).bytes(), deflated);
 }
 
 }  // namespace

@@ -401,14 +401,19 @@ Result<void> Codec::send(MessageKind kind, base::Slice payload) {
   return {};
 }
 
-void Codec::send_frames(std::string_view frames) {
+void Codec::send_frames(const base::SharedBytes& shared) {
+  const std::string_view frames = shared.bytes();
   if (failed_ || close_sent_ || frames.empty()) return;
   if ((static_cast<std::uint8_t>(frames.front()) & kRsv1) != 0) {
     assert(deflates());
     // The peer's window has moved by a message that ours has not seen.
     deflate_->forget_sent();
   }
-  output_.append(frames);
+  if (frames.size() >= settings_.zero_copy_threshold) {
+    output_.append(shared.slice());
+  } else {
+    output_.append(frames);
+  }
 }
 
 Result<void> Codec::ping(std::string_view payload) { return send_control(Opcode::kPing, payload); }
@@ -468,16 +473,16 @@ void Codec::append_close(std::uint16_t code, std::string_view reason) {
   close_sent_ = true;
 }
 
-std::string encode_message(MessageKind kind, std::string_view payload) {
+base::SharedBytes encode_message(MessageKind kind, std::string_view payload) {
   std::string frame;
   frame.reserve(kMaxFrameHeader + payload.size());
   append_frame_header(frame, true, false, opcode_of(kind), payload.size());
   frame.append(payload);
-  return frame;
+  return base::SharedBytes(std::move(frame));
 }
 
-std::string encode_deflated(DeflatePool& pool, int window_bits, const base::WebSocketSettings& settings,
-                            MessageKind kind, std::string_view payload) {
+base::SharedBytes encode_deflated(DeflatePool& pool, int window_bits, const base::WebSocketSettings& settings,
+                                  MessageKind kind, std::string_view payload) {
   DeflateParameters parameters;
   parameters.server_no_context_takeover = true;
   parameters.server_max_window_bits = window_bits;
@@ -487,7 +492,7 @@ std::string encode_deflated(DeflatePool& pool, int window_bits, const base::WebS
   std::string frame;
   append_frame_header(frame, true, true, opcode_of(kind), deflated.size());
   frame.append(deflated);
-  return frame;
+  return base::SharedBytes(std::move(frame));
 }
 
 }  // namespace fasterapi::websocket

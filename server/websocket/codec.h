@@ -18,6 +18,7 @@
 #include "server/base/failure.h"
 #include "server/base/output.h"
 #include "server/base/settings.h"
+#include "server/base/shared_bytes.h"
 #include "server/websocket/close_code.h"
 #include "server/websocket/deflate.h"
 #include "server/websocket/frame.h"
@@ -82,7 +83,7 @@ class Codec {
   base::Result<void> send(MessageKind kind, base::Slice payload);
   base::Result<void> send(MessageKind kind, std::string_view payload, Compress compress);
   // The frames of one message, by encode_message() or encode_deflated(). Dropped after a Close or a failure.
-  void send_frames(std::string_view frames);
+  void send_frames(const base::SharedBytes& frames);
   // Fails (500), writing nothing, for more than 125 bytes, and as send() does.
   base::Result<void> ping(std::string_view payload);
   base::Result<void> pong(std::string_view payload);  // that no Ping asked for (RFC 6455 5.5.3)
@@ -186,8 +187,8 @@ class Codec {
 // The frame of one message for any number of receivers; encode_deflated: for those that agreed on
 // permessage-deflate with a window of at least 2^window_bits bytes, "" where that makes it no shorter. It
 // refers to no earlier message.
-std::string encode_message(MessageKind kind, std::string_view payload);
-std::string encode_deflated(DeflatePool& pool, int window_bits, const base::WebSocketSettings& settings,
-                            MessageKind kind, std::string_view payload);
+base::SharedBytes encode_message(MessageKind kind, std::string_view payload);
+base::SharedBytes encode_deflated(DeflatePool& pool, int window_bits, const base::WebSocketSettings& settings,
+                                  MessageKind kind, std::string_view payload);
 
 }  // namespace fasterapi::websocket

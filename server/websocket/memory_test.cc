@@ -1,8 +1,10 @@
 // What a codec allocates, and that no peer makes it hold more than it sent: counted by an operator new of its
 // own.
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/testing/counted_allocations.h"
 #include "server/websocket/expect_transcript.h"
@@ -86,6 +88,21 @@ TEST_F(WebSocketMemory, WhatACodecShowsStaysWhileAnotherReads) {
   other.handled();
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].payload, std::string(500, 'm'));
+}
+
+TEST_F(WebSocketMemory, AMessageForManyIsHeldOnce) {
+  std::vector<std::unique_ptr<Codec>> receivers;
+  for (int i = 0; i < 100; ++i) receivers.push_back(std::make_unique<Codec>(settings, workspace, nullptr));
+  const std::size_t without = held();
+  {
+    const base::SharedBytes shared = encode_message(MessageKind::kBinary, std::string(1 << 20, 'x'));
+    for (const auto& receiver : receivers) receiver->send_frames(shared);
+  }
+  EXPECT_LT(held() - without, (1u << 20) + 100 * 1024);
+  EXPECT_EQ(receivers[99]->output().size(), (1u << 20) + 10);
+  EXPECT_EQ(receivers[99]->output().to_string().back(), 'x');
+  for (const auto& receiver : receivers) receiver->output().clear();
+  EXPECT_LT(held() - without, 16u * 1024);
 }
 
 TEST_F(WebSocketMemory, ARestingCodecIsSmall) {
