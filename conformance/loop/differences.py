@@ -78,15 +78,15 @@ def known_in(module: str, version: tuple[int, ...]) -> dict[str, str]:
 
 
 WHEN = "reads a timer's private _when; ours has when(), which asyncio documents"
+PATCHED = "puts a mock in the place of a transport's write(); ours is no Python object whose methods can be replaced"
 
 PACKAGES: dict[str, dict[str, str]] = {
     "anyio": {},
     "aiohttp": {
-        f"tests/test_helpers.py::{test}[pyloop]": WHEN
-        for test in (
-            "test_when_timeout_smaller_second",
-            "test_when_timeout_smaller_second_with_low_threshold",
-        )
+        "tests/test_helpers.py::test_when_timeout_smaller_second[pyloop]": WHEN,
+        "tests/test_helpers.py::test_when_timeout_smaller_second_with_low_threshold[pyloop]": WHEN,
+        "tests/test_client_ws_functional.py::test_heartbeat_connection_closed[pyloop]": PATCHED,
+        "tests/test_web_websocket_functional.py::test_heartbeat_connection_closed[pyloop]": PATCHED,
     },
 }
 """What is different in packages' own tests: package -> test -> reason."""
