@@ -168,6 +168,8 @@ MessageDeflate::Inflated MessageDeflate::inflate_some(std::string_view bytes, in
     make_room(message, inflated, most);
     message.append(pool_.slice().data(), inflated);
     if (status == Z_MEM_ERROR) return Inflated::kNoMemory;
+    // Before what is wrong behind it: the same fault, however the bytes were cut.
+    if (message.size() > limit) return Inflated::kTooBig;
     // RFC 7692 7.2.3.4: a block may have BFINAL set and does not end the message. The window stays, which
     // inflateReset() would empty.
     if (status == Z_STREAM_END) {
@@ -176,7 +178,7 @@ MessageDeflate::Inflated MessageDeflate::inflate_some(std::string_view bytes, in
       return Inflated::kInvalid;
     }
   } while (stream.avail_in > 0 || stream.avail_out == 0);
-  return message.size() > limit ? Inflated::kTooBig : Inflated::kOk;
+  return Inflated::kOk;
 }
 
 bool MessageDeflate::begin_message() {
