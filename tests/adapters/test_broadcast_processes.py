@@ -168,7 +168,8 @@ def worker() -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
     workers: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         process = subprocess.Popen(
             [sys.executable, "-c", WORKER], env=environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
         )

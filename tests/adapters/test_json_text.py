@@ -228,7 +228,8 @@ def test_random_values_are_written_and_read_alike():
         value = random_value(source)
         one, other = json_text.dumps(value), STDLIB.dumps(value)
         one.encode()
-        assert STDLIB.dumps(json.loads(one)) == other  # only floats may be spelt differently
+        # Only floats may be spelt differently; two halves that happen to make a pair are one character when read.
+        assert STDLIB.dumps(json.loads(one)) == STDLIB.dumps(json.loads(other))
         for text in (one, other):
             assert repr(json_text.loads(text)) == repr(STDLIB.loads(text))
 
