@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 
-from support.wire import request_bytes
+from support.wire import Connection, request_bytes
 
 from conformance.reliability.row import Figure, Outcome, Row, Start
 from conformance.reliability.server import Server
@@ -25,18 +26,31 @@ def measure(start: Start) -> Outcome:
     with start() as server:
         server.get("/streams")  # what the first stream brings in is not a reader's
         base = settled(server)
-        _, one = readers(server, "one", 1)
-        left, many = readers(server, "many", MANY)
+        return growths(server, base, opened)
+
+
+def opened(server: Server, tag: str) -> Connection:
+    """A connection whose answer has begun."""
+    connection = server.connect()
+    connection.send(request_bytes("GET", f"/flood?{tag}"))
+    connection.head()
+    return connection
+
+
+def growths(server: Server, base: int, open_one: Callable[[Server, str], Connection]) -> Outcome:
+    """What one reader and each of many cost beyond the base, and what is left when they have gone."""
+    _, one = readers(server, "one", 1, open_one)
+    left, many = readers(server, "many", MANY, open_one)
     return Outcome(((one - base) / KB, (many - base) / KB / MANY, (left - base) / KB / MANY))
 
 
-def readers(server: Server, tag: str, count: int) -> tuple[int, int]:
+def readers(
+    server: Server, tag: str, count: int, open_one: Callable[[Server, str], Connection]
+) -> tuple[int, int]:
     """The server's memory after ``count`` readers have left, and while they are there."""
     with contextlib.ExitStack() as stack:
         for number in range(count):
-            connection = stack.enter_context(server.connect())
-            connection.send(request_bytes("GET", f"/flood?{tag}{number}"))
-            connection.head()
+            stack.enter_context(open_one(server, f"{tag}{number}"))
         meanwhile = settled(server)
     deadline = time.monotonic() + ENDED_WITHIN
     for number in range(count):

@@ -15,12 +15,11 @@ from support.websocket import BINARY, WebSocket, frame_bytes
 
 from conformance.reliability.row import Figure, Outcome, Row, Start
 from conformance.reliability.server import Server
-from conformance.reliability.slow_readers import settled
+from conformance.reliability.slow_readers import growths, settled
 from conformance.reliability.sockets import DEFLATE, connect
 
 KB, MB = 1 << 10, 1 << 20
 MOST = 1 << 30
-MANY = 50
 IDLE = 1000
 # More than any server's time after which it gives back what an idle connection needs not.
 SILENT = 5.0
@@ -50,20 +49,7 @@ def measure_unread(start: Start) -> Outcome:
             pass
         server.probe.expect("ended", "first")
         base = settled(server)
-        _, one = readers(server, "one", 1)
-        left, many = readers(server, "many", MANY)
-    return Outcome(((one - base) / KB, (many - base) / KB / MANY, (left - base) / KB / MANY))
-
-
-def readers(server: Server, tag: str, count: int) -> tuple[int, int]:
-    """The server's memory after so many who do not read have left, and while they are there."""
-    with contextlib.ExitStack() as stack:
-        for number in range(count):
-            stack.enter_context(connect(server, path=f"/socket_flood?{tag}{number}"))
-        meanwhile = settled(server)
-    for number in range(count):
-        server.probe.expect("ended", f"{tag}{number}")
-    return settled(server), meanwhile
+        return growths(server, base, lambda server, tag: connect(server, path=f"/socket_flood?{tag}"))
 
 
 def measure_idle(start: Start) -> Outcome:
