@@ -83,7 +83,7 @@ class TestBasics:
 
 
 class TestDataTypes:
-    @pytest.mark.parametrize("lengths", [(1, 10, 50, 99, 100), (1000, 10_000, 50_000, 100_000)])
+    @pytest.mark.parametrize("lengths", [(1, 10, 50, 100, 500), (1000, 10_000, 50_000, 100_000)])
     def test_sizes(self, server: ServerProcess, seed: int, tag: str, lengths: tuple[int, ...]) -> None:
         source = random.Random(seed)
         for length in lengths:

@@ -26,7 +26,7 @@ def vanish(request):
 
 CALLS = [
     *(["receive"], ["receive_text"], ["receive_bytes"], ["receive_json"], ["list", ["iter_text"]]),
-    ["list", ["__aiter__"]],
+    *(["list", [iterator]] for iterator in ("__aiter__", "iter_bytes", "iter_json")),
 ]
 
 
@@ -64,16 +64,54 @@ def test_a_client_that_vanishes_ends_a_ping_that_waits(client, tag, vanish, serv
     assert told[1] == told[2] or server_name == "uvicorn"
 
 
+@pytest.fixture
+def flooded(client, tag):
+    """``flooded(method)``: a connection whose handler calls the method without end, and whose client does not read."""
+
+    def flooded(method: str) -> WebSocket:
+        path = f"{client.prefix}/flooding/{method}/{tag}"
+        connection = WebSocket(client.server.address, path, receive_buffer=4096)
+        connection.opened()
+        connection.read_exactly(1000)
+        return connection
+
+    return flooded
+
+
 @pytest.mark.parametrize("server_name", ["fasterapi"], indirect=True)  # on uvicorn send() waits for ever
-def test_a_client_that_vanishes_ends_a_send_that_waits(client, vanish):
-    connection = WebSocket(client.server.address, client.prefix + "/flooding", receive_buffer=4096)
-    connection.opened()
-    connection.read_exactly(1000)
-    count = len(client.server.probe.seen("flood over"))
+@pytest.mark.parametrize(
+    "method", ["send", "send_text", "send_bytes", "send_json", "send_personal_message", "send_personal_json"]
+)
+def test_a_client_that_vanishes_ends_a_send_that_waits(client, flooded, tag, vanish, method):
+    vanish(flooded(method))
+    told = client.server.probe.expect("flood over", tag)
+    assert (told["error"], told["code"], told["open"]) == ("WebSocketDisconnect", 1006, False)
+
+
+@pytest.mark.parametrize("server_name", ["fasterapi"], indirect=True)
+def test_a_client_that_vanishes_ends_a_close_behind_sends_that_wait(client, flooded, tag, vanish):
+    connection = flooded("close")
+    client.server.probe.open(tag)
     vanish(connection)
-    told = client.server.probe.expect("flood over", count=count + 1)
-    assert (told["error"], told["open"]) == ("WebSocketDisconnect", False)
-    assert told["code"] == 1006
+    assert client.server.probe.expect("flood over", tag)["open"] is False
+
+
+def test_all_that_sends_fails_once_the_client_has_vanished(client, tag, vanish, server_name):
+    calls = [
+        ["send", [{}]],
+        ["send_text", ["x"]],
+        ["send_bytes", [b"x"]],
+        ["send_json", [1]],
+        *(["ping"], ["pong"], ["accept"], ["send_denial_response"]),
+    ]
+    connection = WebSocket(
+        client.server.address, client.prefix + target([["receive"], *calls, ["close"]], tag)
+    )
+    connection.opened()
+    vanish(connection)
+    told = client.server.probe.expect("outcomes", tag)["outcomes"]
+    gone = f"{GONE} ({CODES[server_name]})"
+    assert told == [*[gone] * 9, None]
 
 
 @pytest.mark.parametrize("path", ["/script", "/explicit"])
@@ -88,6 +126,19 @@ def test_a_client_that_vanishes_before_the_accept(client, tag, vanish, path):
     told = client.server.probe.expect("outcomes", tag)["outcomes"]
     assert told[3].startswith(GONE)
     assert told[4] is None
+
+
+def test_a_client_that_vanishes_before_a_denial(client, tag, vanish):
+    steps = [["gate", [tag]], ["send_denial_response", [401, "no entry"]], ["get", ["state"]], ["receive"]]
+    connection = WebSocket(client.server.address, client.prefix + target(steps, tag))
+    vanish(connection)
+    with client("/echo") as other:
+        other.send("x")
+        other.recv(TIMEOUT)
+    client.server.probe.open(tag)
+    told = client.server.probe.expect("outcomes", tag)["outcomes"]
+    assert told[2] == "DISCONNECTED"
+    assert told[3].startswith("RuntimeError: ")
 
 
 def test_a_member_that_does_not_read_holds_nobody_up_and_misses_what_is_too_much(client):

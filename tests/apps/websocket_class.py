@@ -230,11 +230,37 @@ async def doing_nothing(ws: WebSocket) -> None:
     pass
 
 
+FLOODS: dict[str, Any] = {
+    "send": {"text": "x" * 100_000},
+    "send_text": "x" * 100_000,
+    "send_bytes": bytes(100_000),
+    "send_json": ["x" * 100_000],
+    "send_personal_message": "x" * 100_000,
+    "send_personal_json": ["x" * 100_000],
+}
+
+
 @route
 async def flooding(ws: WebSocket) -> None:
-    """Sends until that fails."""
+    """``/flooding/<method>/<tag>`` calls it until that fails; ``/flooding/close/<tag>`` closes while another task does."""
+    method, tag = ws.path_params["rest"]
+    members = ConnectionManager()
+    await members.connect(ws)
+    flood = asyncio.ensure_future(_flood(ws, members, "send_bytes" if method == "close" else method))
+    if method == "close":
+        await gate(tag)
+        await ws.close()
+    error = await flood
+    code = getattr(error, "code", None)
+    say("flood over", tag, error=type(error).__name__, code=code, open=ws.is_open)
+
+
+async def _flood(ws: WebSocket, members: ConnectionManager, method: str) -> Exception:
     try:
         while True:
-            await ws.send_bytes(bytes(100_000))
+            if method.startswith("send_personal"):
+                await getattr(members, method)(FLOODS[method], ws)
+            else:
+                await getattr(ws, method)(FLOODS[method])
     except RuntimeError as error:
-        say("flood over", error=type(error).__name__, code=getattr(error, "code", None), open=ws.is_open)
+        return error

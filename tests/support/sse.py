@@ -40,12 +40,13 @@ def value(source: random.Random, depth: int = 3) -> Any:
 
 
 def random_events(seed: int, count: int, longest: int = 1000) -> list[dict[str, Any]]:
-    """Arguments of ``SSE.send()``, the same for the same seed."""
+    """Arguments of ``SSE.send()``, the same for the same seed; the first event's data has the greatest length."""
     source = random.Random(seed)
     events = []
     for number in range(count):
-        event: dict[str, Any] = {"data": text(source, source.randint(1, longest))}
-        if source.random() < 0.3:
+        length = source.randint(1, longest) if number else longest
+        event: dict[str, Any] = {"data": text(source, length)}
+        if number and source.random() < 0.3:
             event["data"] = source.choice(["\n", "\r\n", "\r", "\n\n"]).join(
                 source.choice(SCRIPTS) for _ in range(source.randint(1, 5))
             )
