@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fasterapi.connection_scope import Receive, Scope, Send
+from fasterapi.connection_scope import Receive, Send
 from fasterapi.websocket.connection import WebSocket
 from fasterapi.websocket.errors import WebSocketDisconnect
 from fasterapi.websocket.state import WebSocketClose
@@ -37,18 +37,11 @@ class WebSocketEndpoint:
         self.__name__ = getattr(handler, "__name__", type(handler).__name__)
         self.__doc__ = handler.__doc__
 
-    async def __call__(
-        self,
-        scope: Scope | None = None,
-        receive: Receive | None = None,
-        send: Send | None = None,
-        *,
-        websocket: Any = None,
-    ) -> None:
-        if websocket is not None:  # FastAPI, see __signature__: its own receive() and send() translate errors
-            scope, receive, send = websocket.scope, websocket._receive, websocket._send
-        if scope is None or receive is None or send is None:
-            raise TypeError("an ASGI application is called with scope, receive and send")
+    async def __call__(self, scope: Any, receive: Receive | None = None, send: Send | None = None) -> None:
+        """ASGI's call; FastAPI's is ``(scope=its WebSocket)``, see ``__signature__``. What can be called with nothing, servers
+        take for a factory of applications."""
+        if receive is None or send is None:  # FastAPI: its own receive() and send() translate errors
+            scope, receive, send = scope.scope, scope._receive, scope._send
         await self._serve(WebSocket(scope, receive, send, accepts=True))
 
     async def _serve(self, ws: WebSocket) -> None:
@@ -70,4 +63,4 @@ class WebSocketEndpoint:
         except ImportError:
             return inspect.Signature.from_callable(self.__call__)
         kind = inspect.Parameter.KEYWORD_ONLY
-        return inspect.Signature([inspect.Parameter("websocket", kind, annotation=StarletteWebSocket)])
+        return inspect.Signature([inspect.Parameter("scope", kind, annotation=StarletteWebSocket)])

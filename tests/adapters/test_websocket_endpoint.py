@@ -83,6 +83,15 @@ def test_a_response_of_starlettes_denies_the_handshake(client, path):
     assert (refused.value.response.status_code, refused.value.response.body) == (418, b"denied")
 
 
+def test_it_is_an_application_by_itself(shared):
+    """What a server finds out about it before the first call: that it is no factory, and ASGI 3."""
+    server = shared("apps.websocket_frameworks:plain")
+    connection = next(opened(server, ""))("/")
+    assert json.loads(connection.recv(TIMEOUT)) == {"name": None, "query": {}}
+    assert "factory" not in server.stderr
+    connection.close()
+
+
 def test_what_is_no_handler_is_refused_at_once():
     with pytest.raises(TypeError, match="must be callable"):
         websocket_endpoint("no handler")
@@ -94,7 +103,7 @@ def test_it_is_named_and_documented_as_its_handler():
 
     endpoint = websocket_endpoint(handler)
     assert (endpoint.__name__, endpoint.__doc__) == ("handler", "What it does.")
-    assert list(inspect.signature(endpoint).parameters) == ["websocket"]
+    assert list(inspect.signature(endpoint).parameters) == ["scope"]
 
 
 def test_a_websocket_is_made_for_its_scope_only():
