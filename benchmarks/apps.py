@@ -21,6 +21,7 @@ CHUNKS = 100
 BIG = b"x" * (1024 * 1024)
 PUSHED = 10_000  # how often websocket_apps.push sends what it was sent
 SENT_EVENTS = 10_000  # in one response of sse_apps
+SENT_TIMES = 100  # in one response of sse_apps.clock
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

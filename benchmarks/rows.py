@@ -59,6 +59,22 @@ class WebSocketRow:
 
 
 @dataclass(frozen=True)
+class EventRow:
+    """Events that say when they were sent, one response after the other on one connection."""
+
+    name: str
+    title: str
+    app: str
+    # In one response.
+    events: int
+    connections: int = 1
+    limit: bool = False
+
+
+AnyRow = Row | WebSocketRow | EventRow
+
+
+@dataclass(frozen=True)
 class Bar:
     """A promise: the subject's figure divided by the peer's, or by a number, is at most `at_most`."""
 
@@ -73,105 +89,98 @@ def _pushed(name: str, title: str, app: str, kind: str) -> WebSocketRow:
     return WebSocketRow(name, title, app, 64, connections=1, kind=kind, copies=apps.PUSHED)
 
 
-ROWS: dict[str, Row | WebSocketRow] = {
-    row.name: row
-    for row in (
-        Row("hello", "raw ASGI hello, 64 connections", "apps:hello", apps.HELLO, limit=True),
-        Row("hello-1", "raw ASGI hello, one connection", "apps:hello", apps.HELLO, connections=1, limit=True),
+_ALL: tuple[AnyRow, ...] = (
+    Row("hello", "raw ASGI hello, 64 connections", "apps:hello", apps.HELLO, limit=True),
+    Row("hello-1", "raw ASGI hello, one connection", "apps:hello", apps.HELLO, connections=1, limit=True),
+    Row(
+        "hello-500",
+        "raw ASGI hello, 500 connections",
+        "apps:hello",
+        apps.HELLO,
+        connections=500,
+        limit=True,
+    ),
+    Row(
+        "pipeline",
+        "raw ASGI hello, pipelining of 16",
+        "apps:hello",
+        apps.HELLO,
+        script="pipeline.lua",
+        pipelined=16,
+        limit=True,
+    ),
+    Row("starlette", "Starlette text", "framework_apps:starlette", apps.HELLO),
+    Row("fastapi", "FastAPI JSON", "framework_apps:fastapi", b'{"message":"Hello, World!"}', is_json=True),
+    Row("echo", "POST echo of 16 KiB", "apps:echo", POSTED, script="post.lua", posted=POSTED),
+    Row("stream", "stream of 100 chunks", "apps:stream", apps.CHUNK * apps.CHUNKS),
+    Row("big", "body of 1 MiB", "apps:big", apps.BIG),
+    Row("sleep", "asyncio.sleep(0.001)", "apps:sleep", apps.HELLO),
+    *(
         Row(
-            "hello-500",
-            "raw ASGI hello, 500 connections",
-            "apps:hello",
-            apps.HELLO,
-            connections=500,
-            limit=True,
-        ),
-        Row(
-            "pipeline",
-            "raw ASGI hello, pipelining of 16",
-            "apps:hello",
-            apps.HELLO,
-            script="pipeline.lua",
-            pipelined=16,
-            limit=True,
-        ),
-        Row("starlette", "Starlette text", "framework_apps:starlette", apps.HELLO),
-        Row(
-            "fastapi", "FastAPI JSON", "framework_apps:fastapi", b'{"message":"Hello, World!"}', is_json=True
-        ),
-        Row("echo", "POST echo of 16 KiB", "apps:echo", POSTED, script="post.lua", posted=POSTED),
-        Row("stream", "stream of 100 chunks", "apps:stream", apps.CHUNK * apps.CHUNKS),
-        Row("big", "body of 1 MiB", "apps:big", apps.BIG),
-        Row("sleep", "asyncio.sleep(0.001)", "apps:sleep", apps.HELLO),
-        *(
-            Row(
-                f"sse-{name}",
-                f"10,000 events: {what}",
-                f"sse_apps:{app}",
-                answer,
-                connections=1,
-                events=apps.SENT_EVENTS,
-            )
-            for name, what, app, answer in (
-                ("raw", "text of 64 bytes, raw ASGI", "raw", EVENTS),
-                ("text", "text of 64 bytes", "text", EVENTS),
-                ("json", "JSON", "value", JSON_EVENTS),
-                ("keep-alive", "text of 64 bytes, kept alive", "keep_alive", EVENTS),
-            )
-        ),
-        WebSocketRow("ws-64", "WebSocket echo of 64 bytes", "websocket_apps:echo", 64),
-        WebSocketRow("ws-16k", "WebSocket echo of 16 KiB", "websocket_apps:echo", 16 * 1024, kind="binary"),
-        WebSocketRow("ws-1m", "WebSocket echo of 1 MiB", "websocket_apps:echo", 1024 * 1024, kind="binary"),
-        WebSocketRow(
-            "ws-deflate",
-            "WebSocket echo of 1 KiB JSON, deflated",
-            "websocket_apps:echo",
-            1024,
-            kind="deflate",
-        ),
-        _pushed("ws-push", "WebSocket push of 10,000 texts of 64 bytes", "websocket_apps:push", "text"),
-        _pushed(
-            "ws-push-binary", "WebSocket push of 10,000 binary messages", "websocket_apps:push", "binary"
-        ),
-        _pushed(
-            "ws-class-push-text",
-            "WebSocket push of 10,000 texts by the class",
-            "websocket_class_apps:push_text",
-            "text",
-        ),
-        _pushed(
-            "ws-class-push-binary",
-            "WebSocket push of 10,000 binary messages by the class",
-            "websocket_class_apps:push_binary",
-            "binary",
-        ),
-        _pushed(
-            "ws-class-push-json",
-            "WebSocket push of 10,000 JSON objects by the class",
-            "websocket_class_apps:push_json",
-            "json",
-        ),
-        WebSocketRow(
-            "ws-class-echo", "WebSocket echo of 64 bytes by the class", "websocket_class_apps:echo", 64
-        ),
-        WebSocketRow(
-            "ws-class-echo-1",
-            "WebSocket echo by the class, one connection",
-            "websocket_class_apps:echo",
-            64,
+            f"sse-{name}",
+            f"10,000 events: {what}",
+            f"sse_apps:{app}",
+            answer,
             connections=1,
-        ),
-        WebSocketRow(
-            "ws-fanout",
-            "WebSocket fan-out of 100 bytes to 1,000 connections",
-            "websocket_apps:fanout",
-            100,
-            connections=1000,
-            fanout=True,
-            limit=True,
-        ),
-    )
-}
+            events=apps.SENT_EVENTS,
+        )
+        for name, what, app, answer in (
+            ("raw", "text of 64 bytes, raw ASGI", "raw", EVENTS),
+            ("text", "text of 64 bytes", "text", EVENTS),
+            ("json", "JSON", "value", JSON_EVENTS),
+            ("keep-alive", "text of 64 bytes, kept alive", "keep_alive", EVENTS),
+        )
+    ),
+    EventRow("sse-latency", "an event's age at its client", "sse_apps:clock", apps.SENT_TIMES),
+    WebSocketRow("ws-64", "WebSocket echo of 64 bytes", "websocket_apps:echo", 64),
+    WebSocketRow("ws-16k", "WebSocket echo of 16 KiB", "websocket_apps:echo", 16 * 1024, kind="binary"),
+    WebSocketRow("ws-1m", "WebSocket echo of 1 MiB", "websocket_apps:echo", 1024 * 1024, kind="binary"),
+    WebSocketRow(
+        "ws-deflate",
+        "WebSocket echo of 1 KiB JSON, deflated",
+        "websocket_apps:echo",
+        1024,
+        kind="deflate",
+    ),
+    _pushed("ws-push", "WebSocket push of 10,000 texts of 64 bytes", "websocket_apps:push", "text"),
+    _pushed("ws-push-binary", "WebSocket push of 10,000 binary messages", "websocket_apps:push", "binary"),
+    _pushed(
+        "ws-class-push-text",
+        "WebSocket push of 10,000 texts by the class",
+        "websocket_class_apps:push_text",
+        "text",
+    ),
+    _pushed(
+        "ws-class-push-binary",
+        "WebSocket push of 10,000 binary messages by the class",
+        "websocket_class_apps:push_binary",
+        "binary",
+    ),
+    _pushed(
+        "ws-class-push-json",
+        "WebSocket push of 10,000 JSON objects by the class",
+        "websocket_class_apps:push_json",
+        "json",
+    ),
+    WebSocketRow("ws-class-echo", "WebSocket echo of 64 bytes by the class", "websocket_class_apps:echo", 64),
+    WebSocketRow(
+        "ws-class-echo-1",
+        "WebSocket echo by the class, one connection",
+        "websocket_class_apps:echo",
+        64,
+        connections=1,
+    ),
+    WebSocketRow(
+        "ws-fanout",
+        "WebSocket fan-out of 100 bytes to 1,000 connections",
+        "websocket_apps:fanout",
+        100,
+        connections=1000,
+        fanout=True,
+        limit=True,
+    ),
+)
+ROWS = {row.name: row for row in _ALL}
 
 # Stands for the lowest figure among the peers (the limit is not one of them).
 BEST = "best peer"
@@ -198,6 +207,8 @@ BARS = (
     Bar("sse-text", "total_us", 16.7, 1.0),
     Bar("sse-json", "total_us", 20.0, 1.0),
     Bar("sse-keep-alive", "total_us", 22.2, 1.0),
+    Bar("sse-latency", "p50_ms", 2.0, 1.0),
+    Bar("sse-latency", "p99_ms", BEST, 1.0),
     Bar("ws-64", "user_us", BEST, 0.7),
     Bar("ws-16k", "user_us", BEST, 0.5),
     Bar("ws-1m", "user_us", BEST, 0.6),

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import load, options, report, websocket_load
+from benchmarks import event_load, load, options, report, websocket_load
 from benchmarks.load import Sample, wrk_version
 from benchmarks.peers import LIMIT, Server
 from benchmarks.process import Failed, Running, Where, allow_files, running
-from benchmarks.rows import ROWS, Row, WebSocketRow
+from benchmarks.rows import ROWS, AnyRow, EventRow, Row, WebSocketRow
 
 Failures = dict[str, dict[str, str]]
 
@@ -42,22 +42,26 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def can(server: Server, row: Row | WebSocketRow) -> bool:
+def can(server: Server, row: AnyRow) -> bool:
     """Whether the server has what the row is about."""
     if server.name == LIMIT:
         return row.limit
     return not (isinstance(row, WebSocketRow) and row.kind == "deflate" and server.deflate is None)
 
 
-def measure(served: Running, row: Row | WebSocketRow, seconds: int, where: Where) -> Sample:
+def measure(served: Running, row: AnyRow, seconds: int, where: Where) -> Sample:
     """One load of a running server."""
-    if isinstance(row, WebSocketRow):
-        return websocket_load.measure(served, row, seconds, where)
-    return load.measure(served, row, seconds, where)
+    match row:
+        case Row():
+            return load.measure(served, row, seconds, where)
+        case WebSocketRow():
+            return websocket_load.measure(served, row, seconds, where)
+        case EventRow():
+            return event_load.measure(served, row, seconds, where)
 
 
 @contextlib.contextmanager
-def warmed_up(server: Server, row: Row | WebSocketRow, seconds: int, where: Where) -> Iterator[Running]:
+def warmed_up(server: Server, row: AnyRow, seconds: int, where: Where) -> Iterator[Running]:
     """A fresh process of the server, checked and loaded for so many seconds; stopped on leaving."""
     deflates = isinstance(row, WebSocketRow) and row.kind == "deflate"
     with running(server, row.app, where, (server.deflate or ()) if deflates else ()) as served:
@@ -70,7 +74,7 @@ def warmed_up(server: Server, row: Row | WebSocketRow, seconds: int, where: Wher
 
 
 def one_repeat(
-    row: Row | WebSocketRow, servers: list[Server], number: int, chosen: argparse.Namespace, where: Where
+    row: AnyRow, servers: list[Server], number: int, chosen: argparse.Namespace, where: Where
 ) -> Iterator[tuple[Server, Sample | Failed]]:
     """Starts every server, then loads one after the other, round by round. A failure is a server's last word."""
     with contextlib.ExitStack() as held:
@@ -91,7 +95,7 @@ def one_repeat(
 
 
 def measure_row(
-    row: Row | WebSocketRow, servers: list[Server], chosen: argparse.Namespace, where: Where
+    row: AnyRow, servers: list[Server], chosen: argparse.Namespace, where: Where
 ) -> tuple[dict[str, list[Sample]], dict[str, str]]:
     """All repeats of one row. A server that fails leaves the row, with its reason."""
     samples: dict[str, list[Sample]] = {server.name: [] for server in servers}

@@ -1,12 +1,15 @@
-"""The applications of the rows of server-sent events: one response with 10,000 events, each sent on its own.
+"""The applications of the rows of server-sent events.
 
-On this server by the class SSE, on others by sse-starlette, which is what is used there; `raw` is the same by hand.
+By the class SSE where the server has its extension (this one), by sse-starlette on the others, which is what is used
+there; `raw` is the same by hand.
 """
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-from apps import SENT_EVENTS, Receive, Scope, Send, not_http
+from apps import SENT_EVENTS, SENT_TIMES, Receive, Scope, Send, not_http
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from fasterapi import SSE, SSEStream
@@ -14,7 +17,10 @@ from fasterapi import SSE, SSEStream
 TEXT = "x" * 64
 VALUE = {"symbol": "ACME", "price": 12.5, "change": -0.25, "volume": 1000}
 HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+BETWEEN = 0.001  # seconds from one event of `clock` to the next
 
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Sent = Callable[[SSE], Awaitable[None]]
 Generated = Callable[[], AsyncIterator[ServerSentEvent]]
 
 
@@ -30,12 +36,40 @@ async def raw(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _has_sse(scope: Scope) -> bool:
-    return "fasterapi.sse" in (scope.get("extensions") or {})
+def served(by_class: Sent, by_starlette: Generated) -> App:
+    """One response of events, by what the server has."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await not_http(scope, receive, send)
+        elif "fasterapi.sse" in (scope.get("extensions") or {}):
+            async with SSE(scope, receive, send) as sse:
+                await by_class(sse)
+        else:
+            await EventSourceResponse(by_starlette(), sep="\n")(scope, receive, send)
+
+    return app
 
 
-async def _by_starlette(events: Generated, scope: Scope, receive: Receive, send: Send) -> None:
-    await EventSourceResponse(events(), sep="\n")(scope, receive, send)
+async def _send_texts(sse: SSE) -> None:
+    for _ in range(SENT_EVENTS):
+        await sse.send(TEXT)
+
+
+async def _send_texts_kept_alive(sse: SSE) -> None:
+    async with SSEStream(sse):
+        await _send_texts(sse)
+
+
+async def _send_values(sse: SSE) -> None:
+    for _ in range(SENT_EVENTS):
+        await sse.send_json(VALUE)
+
+
+async def _send_times(sse: SSE) -> None:
+    for _ in range(SENT_TIMES):
+        await sse.send(str(time.monotonic_ns()))
+        await asyncio.sleep(BETWEEN)
 
 
 async def _texts() -> AsyncIterator[ServerSentEvent]:
@@ -48,37 +82,15 @@ async def _values() -> AsyncIterator[ServerSentEvent]:
         yield ServerSentEvent(json.dumps(VALUE, separators=(",", ":")), sep="\n")
 
 
-async def text(scope: Scope, receive: Receive, send: Send) -> None:
-    """Text of 64 letters."""
-    if scope["type"] != "http":
-        await not_http(scope, receive, send)
-    elif _has_sse(scope):
-        async with SSE(scope, receive, send) as sse:
-            for _ in range(SENT_EVENTS):
-                await sse.send(TEXT)
-    else:
-        await _by_starlette(_texts, scope, receive, send)
+async def _times() -> AsyncIterator[ServerSentEvent]:
+    for _ in range(SENT_TIMES):
+        yield ServerSentEvent(str(time.monotonic_ns()), sep="\n")
+        await asyncio.sleep(BETWEEN)
 
 
-async def value(scope: Scope, receive: Receive, send: Send) -> None:
-    """A small object as JSON."""
-    if scope["type"] != "http":
-        await not_http(scope, receive, send)
-    elif _has_sse(scope):
-        async with SSE(scope, receive, send) as sse:
-            for _ in range(SENT_EVENTS):
-                await sse.send_json(VALUE)
-    else:
-        await _by_starlette(_values, scope, receive, send)
-
-
-async def keep_alive(scope: Scope, receive: Receive, send: Send) -> None:
-    """Text, with pings whenever nothing else is sent; sse-starlette always does that."""
-    if scope["type"] != "http":
-        await not_http(scope, receive, send)
-    elif _has_sse(scope):
-        async with SSE(scope, receive, send) as sse, SSEStream(sse):
-            for _ in range(SENT_EVENTS):
-                await sse.send(TEXT)
-    else:
-        await _by_starlette(_texts, scope, receive, send)
+text = served(_send_texts, _texts)
+value = served(_send_values, _values)
+# With pings whenever nothing else is sent; sse-starlette always does that.
+keep_alive = served(_send_texts_kept_alive, _texts)
+# Each event is what the clock said when it was sent.
+clock = served(_send_times, _times)
