@@ -9,6 +9,7 @@ from typing import Any
 
 from fasterapi import json_text
 from fasterapi.connection_scope import Receive, Scope, Send
+from fasterapi.short_response import respond
 from fasterapi.sse.channels import ChannelLimits, Channels, ChannelsError, Source
 from fasterapi.sse.connection import SSE
 from fasterapi.sse.endpoint import sse_endpoint
@@ -32,7 +33,8 @@ class ChannelsEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
             status, answer = self._change(await _body(receive))
-            await _answer(send, status, answer)
+            body = json_text.dumps(answer).encode()
+            await respond(send, status, [(b"content-type", b"application/json")], body)
         else:
             await self._stream(scope, receive, send)
 
@@ -104,10 +106,3 @@ async def _body(receive: Receive) -> bytes | None:
             return None
         if not message.get("more_body", False):
             return bytes(body)
-
-
-async def _answer(send: Send, status: HTTPStatus, answer: dict[str, Any]) -> None:
-    body = json_text.dumps(answer).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status.value, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

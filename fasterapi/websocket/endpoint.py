@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 from fasterapi.connection_scope import Receive, Send
+from fasterapi.short_response import respond
 from fasterapi.websocket.connection import WebSocket
 from fasterapi.websocket.errors import WebSocketDisconnect
 from fasterapi.websocket.state import WebSocketClose
 
 Handler = Callable[[WebSocket], Awaitable[Any]]
+
+# RFC 9110 15.5.22: 426 names the protocol.
+UPGRADE = ((b"upgrade", b"websocket"), (b"content-type", b"text/plain; charset=utf-8"))
 
 
 def websocket_endpoint(handler: Handler) -> WebSocketEndpoint:
@@ -19,7 +24,8 @@ def websocket_endpoint(handler: Handler) -> WebSocketEndpoint:
     ``app.add_api_websocket_route``.
 
     The handshake is accepted by its first use of the WebSocket, unless it calls ``accept()``. Its return closes the
-    WebSocket (1000), what it raises does so too (1011) and is the server's to log; that the peer has gone is no error.
+    WebSocket (1000), what it raises does so too (1011) and is the server's to log; that the peer has gone is no error. A
+    request that asks for no WebSocket is answered with 426.
 
     Raises:
         TypeError: the handler cannot be called.
@@ -42,6 +48,9 @@ class WebSocketEndpoint:
         take for a factory of applications."""
         if receive is None or send is None:  # FastAPI: its own receive() and send() translate errors
             scope, receive, send = scope.scope, scope._receive, scope._send
+        if scope["type"] == "http":
+            await respond(send, HTTPStatus.UPGRADE_REQUIRED, UPGRADE, b"This is a WebSocket.")
+            return
         await self._serve(WebSocket(scope, receive, send, accepts=True))
 
     async def _serve(self, ws: WebSocket) -> None:

@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 
+import httpx
 import pytest
 from support.websocket_client import TIMEOUT, opened
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK, InvalidStatus
@@ -90,6 +91,14 @@ def test_it_is_an_application_by_itself(shared):
     assert json.loads(connection.recv(TIMEOUT)) == {"name": None, "query": {}}
     assert "factory" not in server.stderr
     connection.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("path", ["/plain", "/starlette/mount/", "/fastapi/mount/"])
+def test_a_request_that_asks_for_no_websocket_is_told_so(client, method, path):
+    answer = httpx.request(method, f"http://127.0.0.1:{client.server.address[1]}{path}", timeout=TIMEOUT)
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert answer.text == ("" if method == "HEAD" else "This is a WebSocket.")
 
 
 def test_what_is_no_handler_is_refused_at_once():

@@ -58,7 +58,7 @@ fastapi.mount("/mount", websocket_endpoint(greet))
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """``/plain``, ``/starlette/…``, ``/fastapi/…``."""
-    if scope["type"] != "websocket":
+    if scope["type"] == "lifespan":
         return
     first, _, rest = scope["path"][1:].partition("/")
     chosen = {"plain": plain, "starlette": starlette, "fastapi": fastapi}[first]
