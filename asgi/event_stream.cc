@@ -21,8 +21,8 @@ constexpr std::string_view kPing = ": ping\n";
 constexpr std::size_t kMostKept = 64 * 1024;
 }  // namespace
 
-EventStream::EventStream(Module& module, HttpCycle& cycle, bool left)
-    : module_(module), cycle_(&cycle), loop_(Ref::share(cycle.loop())), left_(left) {}
+EventStream::EventStream(Module& module, HttpCycle& cycle, bool left, bool draining)
+    : module_(module), cycle_(&cycle), loop_(Ref::share(cycle.loop())), left_(left), draining_(draining) {}
 
 PyObject* EventStream::refuse() {
   if (left_) {
@@ -95,32 +95,48 @@ void EventStream::ping() {
 // --- The end -------------------------------------------------------------------------------
 
 bool EventStream::on_disconnect(PyObject* callback) {
-  callback_ = Ref::share(callback);
-  context_ = callback == nullptr ? Ref() : Ref::steal(PyContext_CopyCurrent());
-  if (callback != nullptr && !context_) return false;
-  return !left_ || tell();
+  return listen(departure_, callback) && (!left_ || tell(departure_));
+}
+
+bool EventStream::on_shutdown(PyObject* callback) {
+  return listen(shutdown_, callback) && (!draining_ || tell(shutdown_));
+}
+
+// False with an error set.
+bool EventStream::listen(Listener& listener, PyObject* callback) {
+  listener.callback = Ref::share(callback);
+  listener.context = callback == nullptr ? Ref() : Ref::steal(PyContext_CopyCurrent());
+  return callback == nullptr || listener.context;
 }
 
 // Schedules the callback, if there is one. False with an error set.
-bool EventStream::tell() {
-  Ref callback = std::move(callback_);
-  Ref context = std::move(context_);
-  if (!callback) return true;
+bool EventStream::tell(Listener& listener) {
+  const Listener told = std::move(listener);
+  if (!told.callback) return true;
   Ref names = Ref::steal(PyTuple_Pack(1, module_.names.context));
-  PyObject* arguments[] = {loop_.get(), callback.get(), context.get()};
+  PyObject* arguments[] = {loop_.get(), told.callback.get(), told.context.get()};
   return names && Ref::steal(PyObject_VectorcallMethod(module_.names.call_soon, arguments, 2, names.get()));
 }
 
-void EventStream::left() {
-  if (std::exchange(left_, true)) return;
-  alarm_.reset();
+// The same from below Python, which has nobody to tell an error.
+void EventStream::tell_later(Listener& listener) {
   ErrorKept kept;
-  if (tell()) return;
+  if (tell(listener)) return;
   if (PyErr_ExceptionMatches(PyExc_RuntimeError)) {
     PyErr_Clear();  // its loop has closed: nobody listens any more
   } else {
     PyErr_WriteUnraisable(loop_.get());
   }
+}
+
+void EventStream::left() {
+  if (std::exchange(left_, true)) return;
+  alarm_.reset();
+  tell_later(departure_);
+}
+
+void EventStream::drain() {
+  if (!std::exchange(draining_, true)) tell_later(shutdown_);
 }
 
 void EventStream::end() {
@@ -138,14 +154,16 @@ PyObject* EventStream::statistics() {
 
 int EventStream::traverse(visitproc visit, void* arg) {
   Py_VISIT(loop_.get());
-  Py_VISIT(callback_.get());
-  Py_VISIT(context_.get());
+  for (const Listener* listener : {&departure_, &shutdown_}) {
+    Py_VISIT(listener->callback.get());
+    Py_VISIT(listener->context.get());
+  }
   return 0;
 }
 
 void EventStream::clear() {
-  callback_.reset();
-  context_.reset();
+  departure_ = Listener();
+  shutdown_ = Listener();
 }
 
 // --- The Python object ---------------------------------------------------------------------
@@ -249,13 +267,14 @@ PyObject* call_keep_alive(PyObject* self, PyObject* interval) {
   Py_RETURN_NONE;
 }
 
-PyObject* call_on_disconnect(PyObject* self, PyObject* callback) {
+template <bool (EventStream::*listen)(PyObject*)>
+PyObject* call_listen(PyObject* self, PyObject* callback) {
   if (callback != Py_None && PyCallable_Check(callback) == 0) {
     PyErr_Format(PyExc_TypeError, "callback must be callable or None, not %.100s",
                  Py_TYPE(callback)->tp_name);
     return nullptr;
   }
-  if (!event_stream_of(self).on_disconnect(callback == Py_None ? nullptr : callback)) return nullptr;
+  if (!(event_stream_of(self).*listen)(callback == Py_None ? nullptr : callback)) return nullptr;
   Py_RETURN_NONE;
 }
 
@@ -268,8 +287,10 @@ PyMethodDef kMethods[] = {
     {"comment", guarded<&call_comment>, METH_O, "comment(text) -> awaitable, as send()'s."},
     {"keep_alive", guarded<&call_keep_alive>, METH_O,
      "keep_alive(seconds): a comment \": ping\" whenever nothing was sent for so long; 0: no more."},
-    {"on_disconnect", guarded<&call_on_disconnect>, METH_O,
+    {"on_disconnect", guarded<&call_listen<&EventStream::on_disconnect>>, METH_O,
      "on_disconnect(callback): it is called once, by the loop, when the client has left. None: nobody is."},
+    {"on_shutdown", guarded<&call_listen<&EventStream::on_shutdown>>, METH_O,
+     "on_shutdown(callback): it is called once, by the loop, when the server stops. None: nobody is."},
     {"statistics", guarded<&call_statistics>, METH_NOARGS,
      "statistics() -> dict of events_sent, bytes_sent, queued."},
     {nullptr, nullptr, 0, nullptr}};
@@ -308,11 +329,11 @@ EventStream& event_stream_of(PyObject* object) {
   return *reinterpret_cast<EventStream*>(reinterpret_cast<EventStreamObject*>(object)->storage);
 }
 
-Ref new_event_stream(Module& module, HttpCycle& cycle, bool left) {
+Ref new_event_stream(Module& module, HttpCycle& cycle, bool left, bool draining) {
   auto* object =
       PyObject_GC_New(EventStreamObject, reinterpret_cast<PyTypeObject*>(module.event_stream_type.get()));
   if (object == nullptr) return Ref();
-  new (object->storage) EventStream(module, cycle, left);
+  new (object->storage) EventStream(module, cycle, left, draining);
   PyObject_GC_Track(object);
   return Ref::steal(reinterpret_cast<PyObject*>(object));
 }

@@ -21,7 +21,7 @@ class HttpCycle;
 
 class EventStream {
  public:
-  EventStream(Module& module, HttpCycle& cycle, bool left);
+  EventStream(Module& module, HttpCycle& cycle, bool left, bool draining);
 
   // An awaitable, which raises whatever is wrong. Null with an error set.
   PyObject* send(const sse::Event& event);
@@ -30,39 +30,50 @@ class EventStream {
   void keep_alive(std::chrono::milliseconds interval);
   // Null: nobody. False with an error set.
   bool on_disconnect(PyObject* callback);
+  bool on_shutdown(PyObject* callback);
   PyObject* statistics();  // a dict; null with an error set
 
   // From the cycle.
   void sent();  // a piece of the body
-  void left();  // the client has gone
-  void end();   // the request is over: cuts the link
+  void left();   // the client has gone
+  void drain();  // the server stops
+  void end();    // the request is over: cuts the link
 
   Module& module() { return module_; }
   int traverse(visitproc visit, void* arg);
   void clear();
 
  private:
+  // Who is told of something once.
+  struct Listener {
+    Ref callback;
+    Ref context;  // in which
+  };
+
   PyObject* refuse();
   template <class Append>
   bool write(Append append);
   PyObject* outcome(bool sent);
-  bool tell();
+  bool listen(Listener& listener, PyObject* callback);
+  bool tell(Listener& listener);
+  void tell_later(Listener& listener);
   void ping();
 
   Module& module_;
   HttpCycle* cycle_;  // null: the request is over
   Ref loop_;
-  Ref callback_;  // of on_disconnect(), until it was called
-  Ref context_;   // in which
+  Listener departure_;  // each until it was told
+  Listener shutdown_;
   std::optional<net::Deadline> alarm_;
   std::chrono::milliseconds interval_{0};
   std::uint64_t events_sent_ = 0;
   std::uint64_t bytes_sent_ = 0;  // of events and comments
   bool left_;
+  bool draining_;
 };
 
-// Null with an error set. `left`: the client has gone already.
-Ref new_event_stream(Module& module, HttpCycle& cycle, bool left);
+// Null with an error set. `left`: the client has gone already; `draining`: the server stops already.
+Ref new_event_stream(Module& module, HttpCycle& cycle, bool left, bool draining);
 EventStream& event_stream_of(PyObject* object);
 // The module's open_event_stream(send): that of the request that `send` was given for. None for any other
 // object, a middleware's for example, and where the request has ended. Null with an error set.

@@ -55,6 +55,10 @@ void HttpCycle::on_disconnect() {
   event_stream_of(stream.get()).left();
 }
 
+void HttpCycle::on_drain() {
+  if (Ref stream = event_stream_) event_stream_of(stream.get()).drain();
+}
+
 void HttpCycle::on_cut() {
   exchange_ = nullptr;
   disconnected_ = true;
@@ -256,7 +260,7 @@ bool HttpCycle::poll_writable(Ref& value) {
 PyObject* HttpCycle::open_event_stream() {
   if (exchange_ == nullptr) return Py_NewRef(Py_None);
   if (!event_stream_) {
-    event_stream_ = new_event_stream(module_, *this, disconnected_);
+    event_stream_ = new_event_stream(module_, *this, disconnected_, exchange_->draining());
     told_ = told_ || (event_stream_ && disconnected_);
   }
   return Ref(event_stream_).release();

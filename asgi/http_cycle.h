@@ -25,6 +25,7 @@ class HttpCycle final : public connection::ExchangeSink, public Cycle {
   void on_body_end() override;
   void on_writable() override;
   void on_disconnect() override;
+  void on_drain() override;
   void on_cut() override;
 
   bool poll(Ref& value) override;  // the next event for receive()

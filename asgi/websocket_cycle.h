@@ -61,6 +61,7 @@ class WebSocketCycle final : public connection::ExchangeSink, public connection:
   void on_body(std::string_view) override {}  // the request of a WebSocket has none
   void on_body_end() override {}
   void on_disconnect() override;
+  void on_drain() override {}  // a handshake gets its answer; an open WebSocket is closed by the connection
   void on_cut() override;
 
   void on_message(websocket::MessageKind kind, std::string_view payload) override;

@@ -135,6 +135,8 @@ class EventStream:
         """``callback()`` is called once, by the loop and in the context of this call, when the client has left, by FIN
         or reset; at once if it has. It replaces an earlier one. Never for a response that was whole. Raises ``TypeError``.
         """
+    def on_shutdown(self, callback: Callable[[], object] | None) -> None:
+        """The same when the server begins to stop: a stream that goes on holds it up until its grace is over."""
     def statistics(self) -> dict[str, int]:
         """``events_sent``; ``bytes_sent``, of events, comments and pings, without HTTP's framing; ``queued``, bytes that the
         client's kernel has not taken."""

@@ -85,10 +85,21 @@ class App:
         return self._decorator(self.add_websocket, path, name=name)
 
     def sse(
-        self, path: str, *, keep_alive_interval: float | None = 30.0, name: str | None = None
+        self,
+        path: str,
+        *,
+        keep_alive_interval: float | None = 30.0,
+        shutdown_grace: float = 0.0,
+        name: str | None = None,
     ) -> _Decorator[Handler]:
-        """Decorates ``async def handler(sse: fasterapi.SSE)``."""
-        return self._decorator(self.add_sse, path, keep_alive_interval=keep_alive_interval, name=name)
+        """Decorates ``async def handler(sse: fasterapi.SSE)``; see ``add_sse``."""
+        return self._decorator(
+            self.add_sse,
+            path,
+            keep_alive_interval=keep_alive_interval,
+            shutdown_grace=shutdown_grace,
+            name=name,
+        )
 
     def add_route(
         self, path: str, handler: HTTPHandler, methods: Collection[str] = ("GET",), name: str | None = None
@@ -111,13 +122,18 @@ class App:
         path: str,
         handler: SSEHandler,
         keep_alive_interval: float | None = 30.0,
+        shutdown_grace: float = 0.0,
         name: str | None = None,
     ) -> None:
-        """``await handler(sse)`` for each GET request; the client's leaving ends it.
+        """``await handler(sse)`` for each GET request; the client's leaving ends it, and the server's stop.
 
-        Args: keep_alive_interval: seconds of silence before a ping, ``None`` for no pings.
+        Args:
+            keep_alive_interval: seconds of silence before a ping, ``None`` for no pings.
+            shutdown_grace: seconds that the handler may go on once the server stops.
         """
-        endpoint = sse_endpoint(handler, keep_alive_interval=keep_alive_interval)
+        endpoint = sse_endpoint(
+            handler, keep_alive_interval=keep_alive_interval, shutdown_grace=shutdown_grace
+        )
         self.router.routes.append(Route(path, endpoint, methods=["GET"], name=name or _name(handler)))
 
     def mount(self, path: str, app: ASGIApp, name: str | None = None) -> None:

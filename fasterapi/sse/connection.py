@@ -38,7 +38,8 @@ class SSE(ConnectionScope):
 
     The first event starts the response, if ``start()`` has not. When the client leaves, the task is cancelled, wherever it
     waits, and again after each ``grace`` seconds that it goes on; ``async with SSE(...) as sse`` ends there without
-    an error, and closes otherwise.
+    an error, and closes otherwise. So it does when the server begins to stop, if that is this one: the client gets the end of the
+    response and reconnects, elsewhere.
 
     All methods that send raise ``RuntimeError("SSE connection is closed")`` (``SSEClosed``) after ``close()`` and when the client has gone.
 
@@ -47,6 +48,8 @@ class SSE(ConnectionScope):
         status: of the response.
         headers: of the response, instead of the default ones.
         grace: seconds that a cancelled handler has to clean up.
+        shutdown_grace: seconds that the handler may go on once the server stops, before it is cancelled; for a stream that comes to
+            an end by itself. The server's own grace ends it in any case.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class SSE(ConnectionScope):
         status: int = HTTPStatus.OK,
         headers: Iterable[tuple[bytes, bytes]] = HEADERS,
         grace: float = 5.0,
+        shutdown_grace: float = 0.0,
     ) -> None:
         if scope["type"] != "http":
             raise ValueError(f"SSE needs a scope of type 'http', not {scope['type']!r}")
@@ -74,10 +78,12 @@ class SSE(ConnectionScope):
         self._over = asyncio.Event()
         self._connection_id = ""
         self._departure = Departure(task, grace)
+        self._shutdown_grace = shutdown_grace
         native = native_stream(scope, send)
         self._plain = PlainEventStream(receive, send) if native is None else None
         self._stream: EventStream = native or self._plain  # type: ignore[assignment]
         self._stream.on_disconnect(self._client_left)
+        self._stream.on_shutdown(self._server_stops)
 
     @property
     def last_event_id(self) -> str | None:
@@ -271,8 +277,9 @@ class SSE(ConnectionScope):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Closes, or leaves the response unfinished after an exception; one that the client's leaving made ends here."""
-        if error is None:
+        """Closes, or leaves the response unfinished after an exception; one that the client's leaving or the server's stop made
+        ends here."""
+        if error is None or (self._departure.stopped and self._is_ours(error)):
             try:
                 await self.close()
             except BaseException as failure:
@@ -283,14 +290,15 @@ class SSE(ConnectionScope):
     # --- Inside ------------------------------------------------------------------------------
 
     async def _end(self, error: BaseException | None) -> bool:
-        """Nothing runs any more. Returns whether the error is the client's leaving, and no other."""
+        """Nothing runs any more. Returns whether the error is the client's leaving or the server's stop, and no other."""
         self._shut()
-        only_ours = self._departure.end()
+        self._departure.end()
         if self._plain is not None:
             await self._plain.stop()
-        if not self._departure.left:
-            return False
-        return only_ours if isinstance(error, asyncio.CancelledError) else isinstance(error, SSEClosed)
+        return self._is_ours(error) or (self._departure.left and isinstance(error, SSEClosed))
+
+    def _is_ours(self, error: BaseException | None) -> bool:
+        return isinstance(error, asyncio.CancelledError) and self._departure.end()
 
     async def _answer(self, status: int, text: str) -> None:
         if self._closed:
@@ -342,6 +350,10 @@ class SSE(ConnectionScope):
         if not self._closed:
             self._shut()
             self._departure.client_left()
+
+    def _server_stops(self) -> None:
+        if not self._closed:
+            self._departure.server_stops(self._shutdown_grace)
 
     def _shut(self) -> None:
         if self._ready:

@@ -30,6 +30,7 @@ class EventSourceResponse(Response):
         content: an iterable, synchronous or asynchronous.
         headers: besides the stream's own, which they replace.
         keep_alive_interval: seconds of silence before a ping, ``None`` for no pings.
+        shutdown_grace: seconds that the stream may go on once the server stops, before it is ended.
     """
 
     media_type = "text/event-stream"
@@ -42,11 +43,13 @@ class EventSourceResponse(Response):
         background: BackgroundTask | None = None,
         *,
         keep_alive_interval: float | None = 30.0,
+        shutdown_grace: float = 0.0,
     ) -> None:
         self.status_code = status_code
         self.background = background
         self.content = content
         self.keep_alive_interval = keep_alive_interval
+        self.shutdown_grace = shutdown_grace
         self.init_headers(headers)
         for name, value in HEADERS:
             self.headers.setdefault(name.decode(), value.decode())
@@ -57,7 +60,14 @@ class EventSourceResponse(Response):
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=dict(headers or {}), background=background)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with SSE(scope, receive, send, status=self.status_code, headers=self.raw_headers) as sse:
+        async with SSE(
+            scope,
+            receive,
+            send,
+            status=self.status_code,
+            headers=self.raw_headers,
+            shutdown_grace=self.shutdown_grace,
+        ) as sse:
             sse.set_keep_alive(self.keep_alive_interval)
             await self._send_all(sse, scope["method"] == "HEAD")
         if self.background is not None:

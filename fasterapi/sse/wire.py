@@ -17,7 +17,7 @@ the loop runs once, so that the watcher hears of it and other tasks are not star
 
 
 class EventStream(Protocol):
-    """The body of one response. Its methods may be used from ``http.response.start`` on, ``on_disconnect`` before."""
+    """The body of one response. Its methods may be used from ``http.response.start`` on, ``on_disconnect`` and ``on_shutdown`` before."""
 
     def send(
         self, data: str | None, event: str | None, id: str | None, retry: int | None, /
@@ -32,6 +32,9 @@ class EventStream(Protocol):
 
     def on_disconnect(self, callback: Callable[[], None], /) -> None:
         """``callback`` is called once when the client has left."""
+
+    def on_shutdown(self, callback: Callable[[], None], /) -> None:
+        """``callback`` is called once when the server begins to stop, if it says so."""
 
     def statistics(self) -> dict[str, int]:
         """``events_sent``, ``bytes_sent`` (of events and comments)."""
@@ -84,6 +87,9 @@ class PlainEventStream:
 
     def on_disconnect(self, callback: Callable[[], None], /) -> None:
         self._watcher = asyncio.ensure_future(self._watch(callback))
+
+    def on_shutdown(self, callback: Callable[[], None], /) -> None:
+        pass  # ASGI has no message for it
 
     def statistics(self) -> dict[str, int]:
         return {"events_sent": self._events_sent, "bytes_sent": self._bytes_sent}

@@ -42,6 +42,7 @@ class ExchangeSink {
   virtual void on_body_end() = 0;
   virtual void on_writable() = 0;    // writable() has become true again
   virtual void on_disconnect() = 0;  // the peer sends nothing more; it may still read
+  virtual void on_drain() = 0;       // the server stops: an answer without end should find one
   virtual void on_cut() = 0;         // the connection is gone
 
  protected:
@@ -70,6 +71,8 @@ class Exchange {
   virtual bool writable() const = 0;
   // Bytes of the connection's answers that the peer's kernel has not taken.
   virtual std::size_t queued() const = 0;
+  // The server stops: on_drain() was called, or would have been.
+  virtual bool draining() const = 0;
   // The answer's body has begun, and no length was announced: it may have pieces of the server's own.
   virtual bool open_ended() const = 0;
 

@@ -37,10 +37,11 @@ void Http1Connection::open() {
 }
 
 void Http1Connection::drain() {
-  draining_ = true;
+  const bool known = std::exchange(draining_, true);
   if (lingering_) return;  // has ended already, and knows when to close
   if (!in_request_ && queued() == 0) return end();
   codec_.close_after_response();
+  if (sink_ != nullptr && !known) sink_->on_drain();
   changed();  // an answer that is complete already waits for nothing but the request's rest
 }
 

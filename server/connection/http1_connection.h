@@ -48,6 +48,7 @@ class Http1Connection final : public Connection, public net::StreamSink, public 
   base::Result<void> trailers(std::span<const base::Header> fields, base::Last last) override;
   bool writable() const override { return !pacing_.waiting(); }
   std::size_t queued() const override { return codec_.output().size() + stream_->queued(); }
+  bool draining() const override { return draining_; }
   bool open_ended() const override { return codec_.response_open_ended(); }
   const websocket::Handshake* handshake() const override { return handshake_.get(); }
   base::Result<WebSocket*> accept(const Acceptance& acceptance, WebSocketSink& sink) override;

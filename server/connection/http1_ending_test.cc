@@ -143,6 +143,19 @@ TEST_F(Http1EndingTest, DrainBehindTheAnswersHeadEndsAfterIt) {
   EXPECT_TRUE(peer.closed());
 }
 
+TEST_F(Http1EndingTest, DrainTellsARequestInHandOnce) {
+  connect().send(kGet);
+  FakePeer& answered = connect();
+  answered.send(kGet);
+  handler[1].answer("whole");
+  EXPECT_FALSE(handler[0].exchange().draining());
+  server().drain();
+  EXPECT_EQ(handler[0].drains, 1);
+  server().drain();
+  EXPECT_EQ(handler[0].drains, 1);
+  EXPECT_EQ(handler[1].drains, 0);
+}
+
 TEST_F(Http1EndingTest, DrainWaitsForWhatIsQueued) {
   answer_with_target();
   FakePeer& peer = connect();

@@ -46,6 +46,10 @@ class RecordedExchange final : public connection::ExchangeSink {
     EXPECT_TRUE(alive());
     ++disconnects;
   }
+  void on_drain() override {
+    EXPECT_TRUE(alive() && exchange_->draining());
+    ++drains;
+  }
   void on_cut() override {
     EXPECT_TRUE(alive()) << "cut after the link had ended";
     exchange_ = nullptr;
@@ -106,6 +110,7 @@ class RecordedExchange final : public connection::ExchangeSink {
   bool takes_body = true;  // body bytes are taken as they come
   int writables = 0;
   int disconnects = 0;
+  int drains = 0;
   int cuts = 0;
   std::function<void()> when_writable;
   std::function<void()> when_cut;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,10 @@ import httpx
 import pytest
 from support import sse
 from support.server import ServerProcess
-from support.wire import Connection
+from support.wire import LAST_CHUNK, Connection
 
 ROUTES = ("", "/wrapped")
+STOPPED = ("sleeps_before", "sleeps", "silent", "waits_on_queue", "keeps_sending")
 CLOSED = {"type": "SSEClosed", "oserror": False, "text": "SSE connection is closed"}
 
 
@@ -198,17 +200,27 @@ class TestLeaving:
             server.probe.open(tag)
             stays.read_until(b"data: end\n\n")
 
-    def test_a_server_that_stops_ends_them_all(self, serve: Callable[..., ServerProcess], tag: str) -> None:
-        server = serve("apps.sse:app", "--timeout-graceful-shutdown", "1")
-        connections = [ask(server, f"/silent?tag={tag}") for _ in range(20)]
-        readers = [threading.Thread(target=each.read_to_end) for each in connections]
-        for number in range(20):
-            server.probe.expect("started", tag, count=number + 1)
+    def test_a_server_that_stops_ends_them_all(
+        self, serve: Callable[..., ServerProcess], server_name: str, tag: str
+    ) -> None:
+        """This one tells them, and their clients get a whole response; others cut what is left after their grace."""
+        native = server_name == "fasterapi"
+        server = serve("apps.sse:app", *(() if native else ("--timeout-graceful-shutdown", "1")))
+        streams = [ask(server, f"/{name}?tag={tag}") for name in STOPPED for _ in range(20)]
+        server.probe.expect("hello", tag, count=20)
+        for stream in streams[20:]:
+            stream.read_until(b"\n")
+        ends: list[bytes] = []
+        readers = [threading.Thread(target=lambda one=one: ends.append(one.read_to_end())) for one in streams]
         for reader in readers:
             reader.start()
-        server.terminate()
+        code = server.terminate()
         for reader in readers:
-            reader.join(10)
-        assert [reader.is_alive() for reader in readers] == [False] * 20
-        for connection in connections:
-            connection.socket.close()
+            reader.join()
+        assert len(ends) == 100
+        if native:
+            ended = server.probe.seen("ended", tag)
+            assert len(ended) == 100
+            assert code == -signal.SIGTERM
+            assert {end[-5:] for end in ends} == {LAST_CHUNK}
+            assert [one["outcome"] or one["cancelling"] for one in ended] == [0] * 100

@@ -303,8 +303,18 @@ async def cancelled_by_both(sse: SSE) -> None:
         await asyncio.sleep(3600)
 
 
+PATIENCE = {"patient": 60.0, "hurried": 0.05}
+
+
 async def _route(scope: Scope, receive: Receive, send: Send) -> None:
-    name = scope["path"].rpartition("/")[2]
+    where, _, name = scope["path"].rpartition("/")
+    if (patience := PATIENCE.get(where[1:])) is not None:
+        await sse_endpoint(HANDLERS[name], shutdown_grace=patience)(scope, receive, send)
+        return
+    if where == "/late":
+        told = scope["query_string"].decode().partition("tag=")[2]
+        say("waits", told)
+        await gate(told)
     if scope["path"].startswith("/wrapped/"):
         count = 0
 
