@@ -34,7 +34,7 @@ class EventStream {
   PyObject* statistics();  // a dict; null with an error set
 
   // From the cycle.
-  void sent();  // a piece of the body
+  void sent();   // a piece of the body
   void left();   // the client has gone
   void drain();  // the server stops
   void end();    // the request is over: cuts the link
