@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 try:
+    from anyio import move_on_after
+    from anyio.to_thread import run_sync
     from starlette.background import BackgroundTask
-    from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 except ImportError as error:
@@ -17,6 +19,9 @@ except ImportError as error:
 from fasterapi.sse.connection import HEADERS, SSE
 
 Content = Iterable[Any] | AsyncIterable[Any]
+
+CLOSE_WITHIN = 5.0
+"""Seconds that an iterable has to close; as the ``grace`` of ``SSE``."""
 
 
 class EventSourceResponse(Response):
@@ -74,28 +79,58 @@ class EventSourceResponse(Response):
             await self.background()
 
     async def _send_all(self, sse: SSE, only_head: bool) -> None:
-        items, source = _iterators(self.content)
+        items = _iterator(self.content)
         try:
             await sse.start()
             if not only_head:
                 async for item in items:
                     await sse.send(item)
         finally:
-            # A generator's own "finally" runs now, not when it is collected.
+            # A generator's own "finally" runs now, not when it is collected; nor is it cut short where the middleware
+            # around has given up, which cancels whatever waits.
             if (aclose := getattr(items, "aclose", None)) is not None:
-                await aclose()
-            if (close := getattr(source, "close", None)) is not None:
-                await run_in_threadpool(close)
+                with move_on_after(CLOSE_WITHIN, shield=True):
+                    await aclose()
 
 
-def _iterators(content: Content) -> tuple[AsyncIterator[Any], Iterator[Any] | None]:
-    """What to iterate over, and the synchronous iterator behind it."""
+class _InThread:
+    """A synchronous iterator that is asked in threads: one call at a time, so that none closes it while it works."""
+
+    def __init__(self, source: Iterator[Any]) -> None:
+        self._source = source
+        self._working = threading.Lock()
+
+    def __aiter__(self) -> _InThread:
+        return self
+
+    async def __anext__(self) -> Any:
+        item = await run_sync(self._next)
+        if item is _END:
+            raise StopAsyncIteration
+        return item
+
+    async def aclose(self) -> None:
+        await run_sync(self._close, abandon_on_cancel=True)
+
+    def _next(self) -> Any:
+        with self._working:
+            return next(self._source, _END)
+
+    def _close(self) -> None:
+        if (close := getattr(self._source, "close", None)) is not None:
+            with self._working:
+                close()
+
+
+_END = object()
+
+
+def _iterator(content: Content) -> AsyncIterator[Any]:
     if isinstance(content, AsyncIterable):
-        return aiter(content), None
-    source = iter(content)
-    return _at_hand(source) if isinstance(content, (list, tuple)) else iterate_in_threadpool(source), source
+        return aiter(content)
+    return _at_hand(content) if isinstance(content, (list, tuple)) else _InThread(iter(content))
 
 
-async def _at_hand(source: Iterator[Any]) -> AsyncIterator[Any]:
-    for item in source:
+async def _at_hand(items: Iterable[Any]) -> AsyncIterator[Any]:
+    for item in items:
         yield item

@@ -66,6 +66,20 @@ def test_a_client_that_leaves_closes_the_generator(
     assert "Traceback" not in server.stderr
 
 
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_generator_that_works_is_closed_when_it_has(
+    server: ServerProcess, tag: str, framework: str
+) -> None:
+    with sse.connected(server, f"{framework}/leaving/thread-blocked?tag={tag}") as events:
+        assert next(events).data == "hello"
+        server.probe.expect("blocked", tag)
+    assert server.get(f"/release?tag={tag}").status == 200
+    server.probe.expect("closed", tag)
+    if framework == "":
+        server.probe.expect("background", tag)
+    assert "Traceback" not in server.stderr
+
+
 def test_a_silent_iterable_is_kept_alive(server: ServerProcess, tag: str) -> None:
     with httpx.stream("GET", f"{sse.url(server)}/silent?tag={tag}", timeout=10) as response:
         lines = (line for line in response.iter_lines() if line)

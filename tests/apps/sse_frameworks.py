@@ -85,6 +85,26 @@ def endless_in_thread(tag: str) -> Iterator[str]:
         say("closed", tag)
 
 
+RELEASED: dict[str, threading.Event] = {}
+
+
+def blocked_in_thread(tag: str) -> Iterator[str]:
+    """Its client leaves while it waits for ``/release``."""
+    try:
+        yield "hello"
+        RELEASED[tag] = threading.Event()
+        say("blocked", tag)
+        RELEASED[tag].wait()
+        yield "nobody"
+    finally:
+        say("closed", tag)
+
+
+async def release(request: Request) -> Response:
+    RELEASED.pop(request.query_params["tag"]).set()
+    return Response()
+
+
 class Endless:
     """No generator, which would be closed by the collector at the latest."""
 
@@ -119,6 +139,7 @@ class AsyncEndless:
 ENDLESS: dict[str, Any] = {
     "async": endless,
     "thread": endless_in_thread,
+    "thread-blocked": blocked_in_thread,
     "async-object": AsyncEndless,
     "thread-object": Endless,
 }
@@ -170,6 +191,7 @@ routes = [
     Route("/failing", failing),
     Route("/silent", silent),
     Route("/stop", stop),
+    Route("/release", release),
     Route("/handler/{name}", sse_endpoint(handler)),
 ]
 
