@@ -32,7 +32,6 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 HTTPHandler = Callable[[Request], Any]
 WebSocketHandler = Callable[[WebSocket], Awaitable[None]]
 SSEHandler = Callable[[SSE], Awaitable[None]]
-_Decorator = Callable[[Handler], Handler]
 
 
 class App:
@@ -60,27 +59,27 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.router(scope, receive, send)
 
-    def get(self, path: str, *, name: str | None = None) -> _Decorator[Handler]:
+    def get(self, path: str, *, name: str | None = None) -> Callable[[Handler], Handler]:
         """Decorates a handler of GET and HEAD; see ``add_route``."""
         return self._decorator(self.add_route, path, methods=["GET"], name=name)
 
-    def post(self, path: str, *, name: str | None = None) -> _Decorator[Handler]:
+    def post(self, path: str, *, name: str | None = None) -> Callable[[Handler], Handler]:
         """Decorates a handler of POST; see ``add_route``."""
         return self._decorator(self.add_route, path, methods=["POST"], name=name)
 
-    def put(self, path: str, *, name: str | None = None) -> _Decorator[Handler]:
+    def put(self, path: str, *, name: str | None = None) -> Callable[[Handler], Handler]:
         """Decorates a handler of PUT; see ``add_route``."""
         return self._decorator(self.add_route, path, methods=["PUT"], name=name)
 
-    def delete(self, path: str, *, name: str | None = None) -> _Decorator[Handler]:
+    def delete(self, path: str, *, name: str | None = None) -> Callable[[Handler], Handler]:
         """Decorates a handler of DELETE; see ``add_route``."""
         return self._decorator(self.add_route, path, methods=["DELETE"], name=name)
 
-    def patch(self, path: str, *, name: str | None = None) -> _Decorator[Handler]:
+    def patch(self, path: str, *, name: str | None = None) -> Callable[[Handler], Handler]:
         """Decorates a handler of PATCH; see ``add_route``."""
         return self._decorator(self.add_route, path, methods=["PATCH"], name=name)
 
-    def websocket(self, path: str, *, name: str | None = None) -> _Decorator[Handler]:
+    def websocket(self, path: str, *, name: str | None = None) -> Callable[[Handler], Handler]:
         """Decorates ``async def handler(ws: fasterapi.WebSocket)``."""
         return self._decorator(self.add_websocket, path, name=name)
 
@@ -91,7 +90,7 @@ class App:
         keep_alive_interval: float | None = 30.0,
         shutdown_grace: float = 0.0,
         name: str | None = None,
-    ) -> _Decorator[Handler]:
+    ) -> Callable[[Handler], Handler]:
         """Decorates ``async def handler(sse: fasterapi.SSE)``; see ``add_sse``."""
         return self._decorator(
             self.add_sse,
