@@ -27,8 +27,7 @@ def served(handler: Handler) -> Callable[[Scope, Receive, Send], Awaitable[None]
         websocket: Any = (WebSocket if ours else StarletteWebSocket)(scope, receive, send)
         await websocket.accept()
         try:
-            while True:
-                await handler(websocket)
+            await handler(websocket)
         except GONE:
             pass
 
@@ -37,29 +36,33 @@ def served(handler: Handler) -> Callable[[Scope, Receive, Send], Awaitable[None]
 
 @served
 async def echo(websocket: Any) -> None:
-    """A text comes back."""
-    await websocket.send_text(await websocket.receive_text())
+    """Each text comes back."""
+    while True:
+        await websocket.send_text(await websocket.receive_text())
 
 
 @served
 async def push_text(websocket: Any) -> None:
-    """A text comes back 10,000 times."""
-    text = await websocket.receive_text()
-    for _ in range(PUSHED):
-        await websocket.send_text(text)
+    """Each text comes back 10,000 times."""
+    while True:
+        text = await websocket.receive_text()
+        for _ in range(PUSHED):
+            await websocket.send_text(text)
 
 
 @served
 async def push_binary(websocket: Any) -> None:
-    """A binary message comes back 10,000 times."""
-    data = await websocket.receive_bytes()
-    for _ in range(PUSHED):
-        await websocket.send_bytes(data)
+    """Each binary message comes back 10,000 times."""
+    while True:
+        data = await websocket.receive_bytes()
+        for _ in range(PUSHED):
+            await websocket.send_bytes(data)
 
 
 @served
 async def push_json(websocket: Any) -> None:
-    """A value comes back 10,000 times, written as JSON each time."""
-    value = await websocket.receive_json()
-    for _ in range(PUSHED):
-        await websocket.send_json(value)
+    """Each value comes back 10,000 times, written as JSON each time."""
+    while True:
+        value = await websocket.receive_json()
+        for _ in range(PUSHED):
+            await websocket.send_json(value)
