@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
@@ -73,6 +73,8 @@ class SSE(ConnectionScope):
         self._status = int(status)
         self._head_fields = list(headers)
         self._interval = 0.0
+        self._silence: asyncio.TimerHandle | None = None  # until the response starts
+        self._first_ping: asyncio.Task[None] | None = None
         self._ready = self._started = self._closed = False
         self._starting = asyncio.Lock()
         self._over = asyncio.Event()
@@ -222,6 +224,7 @@ class SSE(ConnectionScope):
             head = {"type": "http.response.start", "status": self._status, "headers": self._head_fields}
             await self._to_client(head)
             self._started = self._ready = True
+            self._time_silence()
             if self._interval:
                 self._stream.keep_alive(self._interval)
 
@@ -254,12 +257,15 @@ class SSE(ConnectionScope):
             await self._plain.stop()
 
     def set_keep_alive(self, interval: float | None) -> None:
-        """From now on ``ping()`` whenever nothing was sent for ``interval`` seconds; ``None`` for never."""
+        """From now on ``ping()`` whenever nothing was sent for ``interval`` seconds; ``None`` for never. The first one starts the
+        response, if nothing else has by then."""
         if interval is not None and interval <= 0:
             raise ValueError("the interval must be more than 0 seconds")
         self._interval = interval or 0.0
         if self._ready:
             self._stream.keep_alive(self._interval)
+        else:
+            self._time_silence()
 
     async def keep_alive(self, interval: float = 30.0) -> None:
         """The same, until the stream is closed or this is cancelled."""
@@ -301,11 +307,13 @@ class SSE(ConnectionScope):
         return isinstance(error, asyncio.CancelledError) and self._departure.end()
 
     async def _answer(self, status: int, text: str) -> None:
-        if self._closed:
-            raise SSEClosed
-        if self._started:
-            raise RuntimeError("the response has started")
-        self._started = True
+        async with self._starting:
+            if self._closed:
+                raise SSEClosed
+            if self._started:
+                raise RuntimeError("the response has started")
+            self._started = True
+            self._time_silence()
         headers = [(b"content-type", b"text/plain; charset=utf-8")] if text else []
         await self._to_client({"type": "http.response.start", "status": int(status), "headers": headers})
         if text:
@@ -313,9 +321,9 @@ class SSE(ConnectionScope):
         await self.close()
 
     async def _begin(self) -> None:
-        if self._closed:
-            raise SSEClosed
         await self.start()
+        if not self._ready:  # answered otherwise, or closed meanwhile
+            raise SSEClosed
 
     async def _send_whole(self, event: ServerSentEvent) -> None:
         if event.comment is not None:
@@ -355,9 +363,26 @@ class SSE(ConnectionScope):
         if not self._closed:
             self._departure.server_stops(self._shutdown_grace)
 
+    def _time_silence(self) -> None:
+        """Until the response has started, from when on the stream does it."""
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+        if self._interval and not (self._started or self._closed):
+            loop = asyncio.get_running_loop()
+            self._silence = loop.call_later(self._interval, self._break_silence)
+
+    def _break_silence(self) -> None:
+        self._first_ping = asyncio.ensure_future(self._ping_first())
+
+    async def _ping_first(self) -> None:
+        with suppress(RuntimeError):  # the handler was quicker: closed, or answered otherwise
+            await self.ping()
+
     def _shut(self) -> None:
         if self._ready:
             self._stream.keep_alive(0)
         self._closed = True
         self._ready = False
+        self._time_silence()
         self._over.set()

@@ -54,6 +54,27 @@ class TestKeepAlive:
         ended = server.probe.expect("ended", tag)
         assert (ended["outcome"], ended["running"]) == (None, set())
 
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_the_first_ping_starts_the_response(self, server: ServerProcess, tag: str, route: str) -> None:
+        with httpx.stream(
+            "GET", f"{sse.url(server)}{route}/silent_at_first?tag={tag}", timeout=10
+        ) as response:
+            lines = (line for line in response.iter_lines() if line)
+            assert list(itertools.islice(lines, 3)) == [": ping"] * 3
+            server.probe.open(tag)
+            assert [line for line in lines if line != ": ping"] == ["data: end"]
+        assert server.probe.expect("refused", tag)["outcome"]["text"] == "the response has started"
+        assert server.probe.expect("ended", tag)["outcome"] is None
+
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_a_refusal_is_whole_whatever_else_is_sent(
+        self, server: ServerProcess, tag: str, route: str
+    ) -> None:
+        server.probe.open(tag)
+        answer = server.get(f"{route}/refused_late?tag={tag}")
+        assert (answer.status, answer.body) == (403, b"no")
+        assert server.probe.expect("refused", tag)["outcome"] is None
+
     def test_the_stream_yields_the_connection_and_closes_it(self, server: ServerProcess, tag: str) -> None:
         server.probe.open(tag)
         server.get(f"/silent?tag={tag}")

@@ -124,6 +124,24 @@ async def silent(sse: SSE) -> None:
 
 
 @handler
+async def silent_at_first(sse: SSE) -> None:
+    """Nothing starts the response but the first ping."""
+    sse.set_keep_alive(0.02)
+    await gate(tag(sse))
+    say("refused", tag(sse), outcome=await attempt(sse.refuse(403, "too late")))
+    await sse.send("end")
+
+
+@handler
+async def refused_late(sse: SSE) -> None:
+    """Refused before the first ping, while the answer is slow; a send meanwhile is too late."""
+    sse.set_keep_alive(3600)
+    await gate(tag(sse))
+    late, _ = await asyncio.gather(attempt(sse.refuse(403, "no")), attempt(sse.send("too late")))
+    say("refused", tag(sse), outcome=late)
+
+
+@handler
 async def kept_alive(sse: SSE) -> None:
     """The coroutine keep_alive(), beside a handler that is silent."""
     keeper = asyncio.ensure_future(sse.keep_alive(0.02))
