@@ -30,7 +30,9 @@ BLOCK = 5.0
 RETRY = (0.05, 1.0)
 """Seconds after which a reader that has lost Redis tries again: the first time, and at most."""
 _FAILURES = (RedisError, OSError, asyncio.TimeoutError)
-_ID = re.compile("([0-9]{1,18})-([0-9]{1,18})")
+_ID = re.compile("([0-9]{1,20})-([0-9]{1,20})")
+_LARGEST = 2**64 - 1
+"""Either half of an id, in Redis."""
 _log = logging.getLogger("fasterapi.sse")
 
 
@@ -73,7 +75,12 @@ class RedisHistory:
         ttl: int = 86_400,
     ) -> None:
         self._redis: Any = Redis.from_url(
-            url, decode_responses=True, socket_connect_timeout=BLOCK, socket_timeout=3 * BLOCK
+            url,
+            decode_responses=True,
+            encoding_errors="replace",  # what somebody else has put there must not end a reader
+            socket_connect_timeout=BLOCK,
+            socket_timeout=3 * BLOCK,
+            max_connections=_LARGEST,  # one for each channel that is followed
         )
         self._prefix = prefix
         self._max_events = max_events
@@ -151,11 +158,16 @@ class RedisHistory:
                 answer = await self._redis.xread(
                     {stream: _id(log.last)}, count=BATCH, block=int(BLOCK * 1000)
                 )
-                for event_id, entry in answer[0][1] if answer else ():
-                    log.append(_key(event_id), _event(event_id, entry))
+                entries = answer[0][1] if answer else []
+                if len(entries) >= min(BATCH, self._max_events):
+                    # So many may have driven out others that were not read: XREAD goes on behind them in silence.
+                    await self._begin(stream, reader)
+                if log is reader.log:
+                    for event_id, entry in entries:
+                        log.append(_key(event_id), _event(event_id, entry))
             except _FAILURES as error:
-                if not lost:
-                    _log.warning("Redis is not there (%s)", error)
+                if pause == RETRY[0]:
+                    _log.warning("%s cannot be read from Redis (%s)", stream, error)
                 lost = True
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, RETRY[1])
@@ -174,7 +186,9 @@ class RedisHistory:
         """The first id, the last one that was given, and whether all events are there."""
         try:
             info = await self._redis.xinfo_stream(stream)
-        except ResponseError:  # there is none
+        except ResponseError as error:
+            if "no such key" not in str(error):
+                raise
             return (0, 0), (0, 0), True
         last = _key(info["last-generated-id"])
         first = _key(info["first-entry"][0]) if info["first-entry"] else last
@@ -199,7 +213,11 @@ class RedisHistory:
 
 
 def _event(event_id: str, entry: dict[str, str]) -> ServerSentEvent:
-    data, name, retry, comment = json.loads(entry["event"])
+    """Of an entry that no history has made only the id."""
+    try:
+        data, name, retry, comment = json.loads(entry["event"])
+    except (KeyError, TypeError, ValueError):
+        return ServerSentEvent(id=event_id)
     return ServerSentEvent(data, name, event_id, retry, comment)
 
 
@@ -209,6 +227,7 @@ def _id(key: Id) -> str:
 
 def _key(event_id: str) -> Id:
     match = _ID.fullmatch(event_id)
-    if match is None:
+    key = (int(match[1]), int(match[2])) if match else (_LARGEST + 1, 0)
+    if max(key) > _LARGEST:
         raise UnknownEventId(event_id)
-    return int(match[1]), int(match[2])
+    return key

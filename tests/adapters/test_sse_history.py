@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from redis.exceptions import RedisError
 from support import sse
 from support.redis_server import RedisServer
 from support.server import ServerProcess
@@ -20,6 +21,8 @@ from fasterapi import MemoryHistory, RedisHistory, ServerSentEvent, UnknownEvent
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 KINDS = ("memory", "redis")
+ENTRY = {"event": '["theirs", null, null, null]'}
+"""As a history makes them."""
 
 
 @pytest.fixture(params=KINDS)
@@ -229,6 +232,84 @@ class TestRedis:
             await history.append("c", "after")
             async with aclosing(history.follow("c", position)) as events:
                 assert (await anext(events)).data == "after"
+            await history.aclose()
+
+        run(main())
+
+    def test_a_reader_that_the_stream_has_gone_on_without_tells_its_followers(
+        self, shared_redis: RedisServer, run: Run, tag: str
+    ) -> None:
+        async def main() -> None:
+            history, redis = RedisHistory(shared_redis.url, prefix=tag, max_events=100), shared_redis.client()
+            start = await history.position("c")
+            async with aclosing(history.follow("c", start)) as events:
+                await history.append("c", "read")
+                assert (await anext(events)).data == "read"
+                waiting = asyncio.ensure_future(anext(events))
+                async with redis.pipeline(transaction=True) as pipe:
+                    for _ in range(500):
+                        pipe.xadd(f"{tag}c", ENTRY, maxlen=100, approximate=True)
+                    await pipe.execute()
+                with pytest.raises(UnknownEventId):
+                    await waiting
+            await redis.aclose()
+            await history.aclose()
+
+        run(main())
+
+    @pytest.mark.parametrize(
+        ("entry", "entry_id"),
+        [
+            ({"x": "y"}, "*"),
+            ({"event": "[1"}, "*"),
+            ({"event": "5"}, "*"),
+            ({"event": b"\xff"}, "*"),
+            (ENTRY, f"{2**64 - 2}-1"),
+        ],
+    )
+    def test_entries_of_somebody_else_end_no_reader(
+        self, shared_redis: RedisServer, run: Run, tag: str, entry: dict[Any, Any], entry_id: str
+    ) -> None:
+        async def main() -> None:
+            history, redis = RedisHistory(shared_redis.url, prefix=tag), shared_redis.client()
+            start = await history.position("c")
+            async with aclosing(history.follow("c", start)) as events:
+                await history.append("c", "before")
+                await redis.xadd(f"{tag}c", entry, id=entry_id)
+                await history.append("c", "after")
+                live = await take(events, 3)
+            assert (live[0].data, live[2].data) == ("before", "after")
+            assert live[1].data == ("theirs" if entry == ENTRY else None)
+            assert await history.replay("c", start) == live
+            await redis.aclose()
+            await history.aclose()
+
+        run(main())
+
+    def test_more_channels_can_be_followed_than_a_pool_has_connections(
+        self, shared_redis: RedisServer, run: Run, tag: str
+    ) -> None:
+        async def main() -> None:
+            history = RedisHistory(shared_redis.url, prefix=tag)
+            places = {str(number): await history.position(str(number)) for number in range(120)}
+            following = [history.follow(*place) for place in places.items()]
+            waiting = [asyncio.ensure_future(anext(events)) for events in following]
+            for name in places:
+                await history.append(name, name)
+            assert [event.data for event in await asyncio.gather(*waiting)] == list(places)
+            for events in following:
+                await events.aclose()
+            await history.aclose()
+
+        run(main())
+
+    def test_a_key_that_is_no_stream_is_told(self, shared_redis: RedisServer, run: Run, tag: str) -> None:
+        async def main() -> None:
+            history, redis = RedisHistory(shared_redis.url, prefix=tag), shared_redis.client()
+            await redis.set(f"{tag}c", "x")
+            with pytest.raises(RedisError, match="WRONGTYPE"):
+                await history.position("c")
+            await redis.aclose()
             await history.aclose()
 
         run(main())

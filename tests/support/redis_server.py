@@ -6,6 +6,9 @@ import socket
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
 
 READY = "Ready to accept connections"
 START_LIMIT = 30.0
@@ -23,6 +26,10 @@ class RedisServer:
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self) -> Any:
+        """For commands of a test's own; to be closed."""
+        return Redis.from_url(self.url)
 
     def start(self) -> None:
         """On the port that it had before, if it had one. Returns when it accepts connections."""
