@@ -28,7 +28,8 @@ class Broadcaster:
     Args:
         url: ``memory://`` for one process; ``host://NAME`` for the workers of one host that give the same name, with no
             server to install; ``redis://…``, ``rediss://…`` or ``unix://…`` for many machines.
-        patience: seconds that ``connect`` and ``publish`` wait for a connection to come (back).
+        patience: seconds that ``connect`` and ``publish`` wait for a connection to come (back), and a subscription to be
+            confirmed: later it is, with a ``Lost``.
 
     Raises:
         ValueError: no such kind of URL.

@@ -23,7 +23,7 @@ STEADY = 1.0
 
 
 class ReconnectingBackend(ABC):
-    """Args: patience: seconds that connecting and publishing wait for a connection."""
+    """Args: patience: seconds that connecting and publishing wait for a connection, and subscribing for an answer."""
 
     failures: tuple[type[Exception], ...] = (OSError,)
     """What ``_open`` and ``_serve`` raise when there is no connection, or no longer."""
@@ -101,7 +101,12 @@ class ReconnectingBackend(ABC):
         if confirmation is None:
             confirmation = self._confirmations[channel] = asyncio.Event()
             self._ask(channel)
-        await confirmation.wait()
+        try:
+            await asyncio.wait_for(confirmation.wait(), self._patience)
+        except asyncio.TimeoutError:
+            # Connected, but as in an outage: the confirmation, when it comes, tells of what was missed.
+            if channel not in self._active:
+                self._gaps.setdefault(channel, Lost(f"no confirmation in {self._patience:g} s"))
 
     def unsubscribe(self, channel: str) -> None:
         self._wanted.discard(channel)

@@ -81,12 +81,16 @@ class RedisBackend(ReconnectingBackend):
         self._commands.put_nowait(("SUBSCRIBE" if wanted else "UNSUBSCRIBE", channel))
 
     async def _send(self, channel: str, message: Message) -> None:
+        # Its turn counts: where Redis is silent, the last of many waits no longer than the first.
+        await asyncio.wait_for(self._publish_in_turn(channel, pack(message)), TIMEOUT)
+
+    async def _publish_in_turn(self, channel: str, data: bytes) -> None:
         async with self._publishing:
             connection = self._publisher
             if connection is None:
                 raise ConnectionResetError(self._reason)
             try:
-                await asyncio.wait_for(_ask(connection, "PUBLISH", channel, pack(message)), TIMEOUT)
+                await _ask(connection, "PUBLISH", channel, data)
             except BaseException:
                 # An answer may still be on its way; the next publication connects anew.
                 await connection.disconnect(nowait=True)

@@ -421,6 +421,27 @@ def test_a_cancelled_publication_does_not_confuse_the_next(run, shared_redis):
     assert run(main()) == (1, "1")
 
 
+def test_where_redis_is_silent_no_publication_waits_for_the_others(run, shared_redis, monkeypatch):
+    monkeypatch.setattr(redis, "TIMEOUT", 0.2)
+
+    async def silence(*_):
+        await asyncio.get_running_loop().create_future()
+
+    async def main():
+        async with Broadcaster(shared_redis.url) as broadcaster:
+            monkeypatch.setattr(redis, "_ask", silence)
+            publishing = asyncio.gather(
+                *(broadcaster.publish("a", "x") for _ in range(50)), return_exceptions=True
+            )
+            # One behind the other they would take 10 s.
+            done, _ = await asyncio.wait([publishing], timeout=25 * redis.TIMEOUT)
+            publishing.cancel()
+            assert done
+            return {type(failure) for failure in await publishing}
+
+    assert run(main()) == {BroadcastUnavailable}
+
+
 # --- What both have in common -------------------------------------------------------------------
 
 
@@ -461,3 +482,16 @@ def test_the_confirmation_of_an_earlier_subscription_is_not_taken_for_this_one(r
         return len(early[0])
 
     assert run(main()) == 0
+
+
+def test_a_subscription_that_is_not_confirmed_in_time_begins_with_a_gap(run):
+    async def main():
+        backend = Confirmable("nothing", 0.05)
+        async with Broadcaster() as broadcaster:
+            await backend.start(broadcaster)
+            broadcaster._backend = backend
+            async with broadcaster.subscribe("a", on_lost=lambda lost: lost.reason) as subscription:
+                backend.confirmed("a")
+                return await anext(subscription)
+
+    assert run(main()) == "no confirmation in 0.05 s"
