@@ -24,6 +24,8 @@ HEADERS = (
     # nginx and others hold a response back until they have enough of it.
     (b"x-accel-buffering", b"no"),
 )
+LONGEST_INTERVAL = 365 * 24 * 3600
+"""Seconds, as the server's own streams have it."""
 
 
 class SSEClosed(RuntimeError):
@@ -259,8 +261,8 @@ class SSE(ConnectionScope):
     def set_keep_alive(self, interval: float | None) -> None:
         """From now on ``ping()`` whenever nothing was sent for ``interval`` seconds; ``None`` for never. The first one starts the
         response, if nothing else has by then."""
-        if interval is not None and interval <= 0:
-            raise ValueError("the interval must be more than 0 seconds")
+        if interval is not None and not 0 < interval <= LONGEST_INTERVAL:
+            raise ValueError(f"the interval must be more than 0 seconds and at most a year, not {interval}")
         self._interval = interval or 0.0
         if self._ready:
             self._stream.keep_alive(self._interval)

@@ -11,6 +11,9 @@ import re
 BINARY_PREFIX = "data:application/octet-stream;base64,"
 """What the data of a binary event begins with: a data URL (RFC 2397)."""
 
+LONGEST_RETRY = 2**63 - 1
+"""Milliseconds."""
+
 # 9.2.5: end-of-line = ( cr lf / cr / lf ). str.splitlines() knows more of them.
 _LINE_END = re.compile("\r\n|\r|\n")
 
@@ -21,16 +24,18 @@ def encode_event(
     """One event, in the order event, id, retry, data; ``None`` leaves the field out, and empty data is an event.
 
     Raises:
-        ValueError: a line end in ``event`` or ``event_id``, NUL in ``event_id``, a negative ``retry``, half of a
-            surrogate pair anywhere.
+        ValueError: a line end in ``event`` or ``event_id``, NUL in ``event_id``, ``retry`` below 0 or above
+            ``LONGEST_RETRY``, half of a surrogate pair anywhere.
         TypeError: a field is not of its type.
     """
     block = ""
     if event is not None:
+        event = _exact(event, "event")
         if "\n" in event or "\r" in event:
             raise ValueError("the event's name has a line end")
         block = f"event: {event}\n"
     if event_id is not None:
+        event_id = _exact(event_id, "id")
         # 9.2.6: an id with NUL is ignored by clients, so that reconnecting would go wrong.
         if "\n" in event_id or "\r" in event_id or "\0" in event_id:
             raise ValueError("the event's id has a line end or NUL")
@@ -38,11 +43,11 @@ def encode_event(
     if retry is not None:
         if type(retry) is not int:
             raise TypeError(f"retry must be an int of milliseconds, not {type(retry).__name__}")
-        if retry < 0:
-            raise ValueError("retry must not be negative")
+        if not 0 <= retry <= LONGEST_RETRY:
+            raise ValueError("retry must be between 0 and 2**63 - 1 milliseconds")
         block += f"retry: {retry}\n"
     if data is not None:
-        block += _lines("data: ", data)
+        block += _lines("data: ", _exact(data, "data"))
     return f"{block}\n".encode()
 
 
@@ -51,8 +56,9 @@ def encode_comment(text: str) -> bytes:
 
     Raises:
         ValueError: half of a surrogate pair.
+        TypeError: no text.
     """
-    return _lines(": ", text).encode()
+    return _lines(": ", _exact(text, "text")).encode()
 
 
 def encode_binary(data: bytes | bytearray | memoryview) -> str:
@@ -68,6 +74,13 @@ def decode_binary(data: str) -> str | bytes:
         return base64.b64decode(data[len(BINARY_PREFIX) :], validate=True)
     except ValueError:
         return data
+
+
+def _exact(text: str, what: str) -> str:
+    """The text that a subclass holds, whatever it makes of itself: a ``str`` that is an enumeration's, for example."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be str, not {type(text).__name__}")
+    return str.__str__(text)
 
 
 def _lines(prefix: str, text: str) -> str:

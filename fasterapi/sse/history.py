@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any, Protocol
 
+from fasterapi.sse.encoder import encode_comment, encode_event
 from fasterapi.sse.event import ServerSentEvent, text_of
 from fasterapi.sse.event_log import EventLog
 
@@ -23,7 +24,9 @@ class History(Protocol):
     """Ordered events of channels. Ids are the history's own."""
 
     async def append(self, channel: str, event: Any) -> str:
-        """Keeps a ``ServerSentEvent``, or data for one, and gives it to all who follow the channel. Returns its id."""
+        """Keeps a ``ServerSentEvent``, or data for one, and gives it to all who follow the channel. Returns its id.
+
+        Raises TypeError and ValueError for what ``SSE.send`` would not send."""
 
     async def replay(self, channel: str, after: str) -> list[ServerSentEvent]:
         """What came after that id, up to now. Raises ``UnknownEventId``."""
@@ -130,7 +133,11 @@ def as_kept(event: Any) -> ServerSentEvent:
     """A copy whose data is text, as it is sent; without an id.
 
     Raises:
-        TypeError: the data is no JSON.
+        TypeError, ValueError: it cannot be sent (see ``SSE.send``): no follower would get past it.
     """
     whole = event if isinstance(event, ServerSentEvent) else ServerSentEvent(text_of(event))
-    return replace(whole, data=None if whole.data is None else text_of(whole.data), id=None)
+    kept = replace(whole, data=None if whole.data is None else text_of(whole.data), id=None)
+    encode_event(kept.data, kept.event, None, kept.retry)
+    if kept.comment is not None:
+        encode_comment(kept.comment)
+    return kept

@@ -124,6 +124,11 @@ class TestDataTypes:
     def test_an_event_has_no_byte_order_mark(self, server: ServerProcess, tag: str) -> None:
         assert sent(server, tag, ("send", {"data": "x"}))[0].startswith(b"data")
 
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_an_enumeration_of_texts_is_its_value(self, server: ServerProcess, route: str) -> None:
+        body = server.get(f"{route}/enumerations").body
+        assert body == b"event: price\nid: price\ndata: price\n\n: price\n"
+
 
 class TestErrorHandling:
     @pytest.mark.parametrize("route", ROUTES)
@@ -133,11 +138,16 @@ class TestErrorHandling:
         body = server.get(f"{route}/bad_values?tag={tag}").body
         said = server.probe.expect("refused", tag)
         kinds = [outcome["type"] for outcome in said["outcomes"]]
-        assert kinds[:6] == ["ValueError"] * 6
-        assert kinds[6] in ("ValueError", "UnicodeEncodeError")
-        assert kinds[7:] == ["TypeError"] * 7
+        assert kinds[:7] == ["ValueError"] * 7
+        assert kinds[7] in ("ValueError", "UnicodeEncodeError")
+        assert kinds[8:] == ["TypeError"] * 11
         assert said["events"] == 0
         assert body == b"data: still open\n\n"
+
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_an_interval_that_is_none_is_refused(self, server: ServerProcess, tag: str, route: str) -> None:
+        assert server.get(f"{route}/bad_intervals?tag={tag}").body == b"data: end\n\n"
+        assert server.probe.expect("refused", tag)["count"] == 5
 
     def test_an_exception_before_the_first_event_is_a_500(self, server: ServerProcess, tag: str) -> None:
         assert server.get(f"/fails_first?tag={tag}").status == 500

@@ -81,6 +81,15 @@ class TestOrder:
                 ]
                 with pytest.raises(TypeError):
                     await history.append("c", object())
+                for unsendable in (
+                    "\ud800",
+                    ServerSentEvent("x", event="a\nb"),
+                    ServerSentEvent("x", retry=-1),
+                    ServerSentEvent(comment="\ud800"),
+                ):
+                    with pytest.raises(ValueError, match="surrogate|line end|retry"):
+                        await history.append("c", unsendable)
+                assert len(await history.replay("c", start)) == len(given)
 
         run(main())
 

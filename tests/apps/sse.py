@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import enum
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -91,6 +93,7 @@ async def bad_values(sse: SSE) -> None:
         await attempt(sse.send("x", event_id="a\rb")),
         await attempt(sse.send("x", event_id="a\0b")),
         await attempt(sse.send("x", retry=-1)),
+        await attempt(sse.send("x", retry=2**63)),
         await attempt(sse.send("\ud800")),
         await attempt(sse.send(b"bytes")),
         await attempt(sse.send(bytearray(b"bytes"))),
@@ -99,9 +102,36 @@ async def bad_values(sse: SSE) -> None:
         await attempt(sse.send(object())),
         await attempt(sse.send_json({1, 2})),
         await attempt(sse.send("x", retry="5")),  # type: ignore[arg-type]
+        await attempt(sse.send("x", event=["a"])),  # type: ignore[arg-type]
+        await attempt(sse.send("x", event_id=["a"])),  # type: ignore[arg-type]
+        await attempt(sse.send("x", event=5)),  # type: ignore[arg-type]
+        await attempt(sse.send_comment(["a"])),  # type: ignore[arg-type]
     ]
     say("refused", tag(sse), outcomes=refused, events=sse.events_sent)
     await sse.send("still open")
+
+
+class Kind(str, enum.Enum):
+    PRICE = "price"
+
+
+@handler
+async def enumerations(sse: SSE) -> None:
+    """Texts of a subclass of ``str`` that has its own idea of what it looks like."""
+    await sse.send(Kind.PRICE, event=Kind.PRICE, event_id=Kind.PRICE)
+    await sse.send_comment(Kind.PRICE)
+
+
+@handler
+async def bad_intervals(sse: SSE) -> None:
+    refused = []
+    for interval in (0, -1, math.nan, math.inf, 1e300):
+        try:
+            sse.set_keep_alive(interval)
+        except ValueError as error:
+            refused.append(str(error))
+    say("refused", tag(sse), count=len(refused))
+    await sse.send("end")
 
 
 @handler
