@@ -43,7 +43,7 @@ endif()
 set(FASTERAPI_HOME lib/fasterapi)
 install(TARGETS fasterapi_executable RUNTIME DESTINATION bin COMPONENT executable)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/fasterapi DESTINATION ${FASTERAPI_HOME} COMPONENT executable
-  FILES_MATCHING PATTERN "*.py" PATTERN "*.pyi" PATTERN "py.typed" PATTERN "__pycache__" EXCLUDE)
+  FILES_MATCHING PATTERN "*.py" PATTERN "*.pyi" PATTERN "py.typed" PATTERN "*.js" PATTERN "__pycache__" EXCLUDE)
 if(TARGET _native)
   install(TARGETS _native LIBRARY DESTINATION ${FASTERAPI_HOME}/fasterapi COMPONENT executable)
 endif()

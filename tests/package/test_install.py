@@ -19,6 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "dev"
+SCRIPT = ROOT / "fasterapi" / "static" / "fasterapi.js"
 VERSION = ".".join(map(str, sys.version_info[:2]))
 
 APP = """
@@ -28,6 +29,7 @@ import sys
 
 import fasterapi
 import fasterapi._native
+from fasterapi.static import JAVASCRIPT
 
 def child(queue):
     import fasterapi._native
@@ -49,6 +51,7 @@ async def app(scope, receive, send):
         "/package": os.path.dirname(fasterapi.__file__),
         "/native": str(fasterapi._native.__spec__.origin),
         "/executable": sys.executable,
+        "/script": JAVASCRIPT.read_text("utf-8"),
         "/spawned": spawned() if scope["path"] == "/spawned" else "",
     }
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -161,8 +164,10 @@ def test_the_wheel_holds_the_package_and_one_module(wheel: Path) -> None:
     # What auditwheel adds has a folder of its own.
     own = {name for name in names if ".so" in name and not name.startswith("fasterapi.libs/")}
     assert own == {f"fasterapi/_native{suffix}"}
-    sources = {f"fasterapi/{path.name}" for path in (ROOT / "fasterapi").glob("*.py*") if path.is_file()}
-    assert sources | {"fasterapi/py.typed"} <= names
+    kinds = {".py", ".pyi", ".typed", ".js"}
+    sources = {path for path in (ROOT / "fasterapi").rglob("*") if path.suffix in kinds}
+    assert SCRIPT in sources
+    assert {path.relative_to(ROOT).as_posix() for path in sources} <= names
     assert not any(name.startswith(("tests/", "build/", "bin/", "lib/")) for name in names)
 
 
@@ -178,6 +183,7 @@ def test_the_wheel_serves(wheel: Path, environment: Path, tmp_path: Path) -> Non
     with serving(tmp_path, command, env=env) as address:
         assert ask(address, "/prefix") == str(environment)
         assert ask(address, "/package").startswith(str(environment))
+        assert ask(address, "/script") == SCRIPT.read_text("utf-8")
         assert ask(address, "/spawned")
 
 
@@ -207,6 +213,7 @@ def test_the_executable_needs_no_environment(installed: Path, tmp_path: Path) ->
     with serving(tmp_path, installed / "bin" / "fasterapi", env=env) as address:
         assert ask(address, "/package") == str(installed / "lib" / "fasterapi" / "fasterapi")
         assert ask(address, "/native") == "built-in"
+        assert ask(address, "/script") == SCRIPT.read_text("utf-8")
         assert ask(address, "/spawned")
 
 
