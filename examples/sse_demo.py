@@ -1,4 +1,4 @@
-"""Four streams of server-sent events and a page that plots them.
+"""Four streams of server-sent events, channels of a fifth, and a page that plots them.
 
     fasterapi run examples/sse_demo.py           # http://127.0.0.1:8000
     python examples/sse_demo.py
@@ -10,6 +10,9 @@ From a shell:
     curl -N 'http://127.0.0.1:8000/sse/stocks?pace=0.1'
     curl -N http://127.0.0.1:8000/sse/logs
     curl -N -H 'Last-Event-ID: …' http://127.0.0.1:8000/sse/logs     # with an id that was seen: what came after it
+    curl -N 'http://127.0.0.1:8000/sse/channels/?channels=AAPL,wave'
+    curl --json '{"id": "…", "add": ["TSLA"], "drop": ["wave"]}' \
+         http://127.0.0.1:8000/sse/channels/     # while that goes on; its first event says the id
 
 Needs fasterapi[app].
 """
@@ -17,8 +20,10 @@ Needs fasterapi[app].
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
+import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,11 +31,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from pace import pace_of
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from fasterapi import SSE, App, MemoryHistory, ServerSentEvent, UnknownEventId
+from fasterapi import SSE, App, MemoryHistory, ServerSentEvent, UnknownEventId, channels_endpoint
+from fasterapi.static import JAVASCRIPT
 
 PAGES = Path(__file__).resolve().parent / "pages"
 SYMBOLS = {
@@ -68,6 +75,9 @@ MESSAGES = (
     "{} % of the limit is used",
 )
 
+WAVE = "wave"
+SAMPLES = 128
+
 LOGS = "logs"
 RETRY = 500
 """Milliseconds until a page whose connection is gone comes back."""
@@ -81,13 +91,15 @@ if "DEMO_HISTORY" in os.environ:  # redis://…, for several workers and across 
 
 @asynccontextmanager
 async def lifespan(app: App) -> AsyncIterator[None]:
-    writing = asyncio.create_task(write_log())
+    writing = [asyncio.create_task(write_log()), asyncio.create_task(write_channels())]
     yield
-    writing.cancel()
+    for task in writing:
+        task.cancel()
 
 
 app = App(lifespan=lifespan)
 app.mount("/pages", StaticFiles(directory=PAGES))
+app.mount("/sse/channels", channels_endpoint(history, allow=[*SYMBOLS, WAVE].__contains__))
 
 
 @app.get("/")
@@ -95,9 +107,14 @@ async def page(request: Request) -> Response:
     return FileResponse(PAGES / "sse_demo.html")
 
 
+@app.get("/fasterapi.js")
+async def script(request: Request) -> Response:
+    return FileResponse(JAVASCRIPT, media_type="text/javascript")
+
+
 def pace(sse: SSE) -> float:
     """``?pace=0.1`` makes a stream ten times as quick."""
-    return min(max(float(sse.query_params.get("pace", 1)), 0.001), 10.0)
+    return pace_of(sse.query_params.get("pace"), 0.001, 1.0, 10.0)
 
 
 @app.sse("/sse/time")
@@ -177,6 +194,26 @@ async def stocks(sse: SSE) -> None:
         await asyncio.sleep(random.uniform(0.05, 0.3) * pace(sse))
 
 
+async def write_channels() -> None:
+    """Of each symbol its prices, and one of waves: a client has as many of them as it wants over one connection."""
+    market = Market()
+    while True:
+        step = market.step()
+        await history.append(step["symbol"], step)
+        await history.append(WAVE, wave())
+        await asyncio.sleep(random.uniform(0.05, 0.3))
+
+
+def wave() -> bytes:
+    """Three sines by chance between -1 and 1, as Float32 in little-endian order. Bytes make a binary event."""
+    sines = [(random.uniform(1, 8), random.uniform(0, math.tau)) for _ in range(3)]
+    samples = (
+        sum(math.sin(math.tau * cycles * at / SAMPLES + phase) for cycles, phase in sines) / len(sines)
+        for at in range(SAMPLES)
+    )
+    return struct.pack(f"<{SAMPLES}f", *samples)
+
+
 def log_record(**given: str) -> dict[str, Any]:
     [level] = random.choices(list(LEVELS), weights=list(LEVELS.values()))
     message = random.choice(MESSAGES).format(random.randint(1, 500))
@@ -196,7 +233,9 @@ async def keep(record: dict[str, Any]) -> None:
 
 @app.post("/logs")
 async def log_by_hand(request: Request) -> dict[str, Any]:
-    record = log_record(level="INFO", component="page", message=(await request.body()).decode()[:200])
+    record = log_record(
+        level="INFO", component="page", message=(await request.body()).decode(errors="replace")[:200]
+    )
     await keep(record)
     return record
 

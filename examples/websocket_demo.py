@@ -25,6 +25,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from pace import pace_of
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -83,7 +84,7 @@ def said(username: str, text: str) -> dict[str, object]:
 @app.websocket("/ws/stream")
 async def stream(ws: WebSocket) -> None:
     """Messages of all kinds; ``?pace=`` seconds lie between two."""
-    pace = min(max(float(ws.query_params.get("pace", 0)), 0.0), 1.0)
+    pace = pace_of(ws.query_params.get("pace"), 0.0, 0.0, 1.0)
     sent: Counter[str] = Counter()
     latencies = []
     for number in range(STREAMED):

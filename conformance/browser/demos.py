@@ -63,19 +63,30 @@ class Panel:
     def click(self, action: str) -> None:
         self._page.evaluate(f"{self._element}.querySelector('[data-action={action}]').click()")
 
+    def tick(self, *values: str) -> None:
+        """Its checkboxes of these values, or takes the ticks away."""
+        for value in values:
+            self._page.evaluate(f"{self._element}.querySelector('[value={value}]').click()")
+
     def wait(self, condition: str) -> None:
         """A condition of ``it``, the panel's data: its state and its counters."""
         self._page.wait(f"(it => {condition})({self._element}.dataset)")
 
+    def count(self, name: str) -> int:
+        return int(self._page.evaluate(f"{self._element}.dataset.{name}"))
+
+    def wait_for_more(self, name: str, amount: int) -> None:
+        self.wait(f"it.{name} >= {self.count(name) + amount}")
+
     def drawn(self) -> bool:
-        """Whether its canvas has a line on it: pixels with a colour, not the grey of the grid."""
-        pixels: int = self._page.evaluate(
-            f"(() => {{ const canvas = {self._element}.querySelector('canvas');"
+        """Whether each canvas has a line on it: pixels with a colour, not the grey of the grid."""
+        pixels: list[int] = self._page.evaluate(
+            f"[...{self._element}.querySelectorAll('canvas')].map((canvas) => {{"
             " const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);"
             " let count = 0; for (let at = 0; at < data.length; at += 4)"
-            " if (data[at + 3] > 60 && Math.abs(data[at] - data[at + 2]) > 30) ++count; return count; })()"
+            " if (data[at + 3] > 60 && Math.abs(data[at] - data[at + 2]) > 30) ++count; return count; })"
         )
-        return pixels > DRAWN
+        return min(pixels) > DRAWN
 
     def log(self) -> str:
         text: str = self._page.evaluate(f"{self._element}.querySelector('.log').innerText")
@@ -221,11 +232,14 @@ class Run:
             with chromium(self._options.browser, self._options.patience, *SIZE) as page:
                 page.open(f"http://127.0.0.1:{port}/")
                 self.check("each stream's events arrive", lambda: self.each_stream(page))
+                self.check("channels are added and dropped over one connection", lambda: self.channels(page))
                 self.check(
-                    "the four plots are drawn", lambda: plots(page, "time", "metrics", "stocks", "logs")
+                    "all plots are drawn, one from binary events",
+                    lambda: plots(page, "time", "metrics", "stocks", "logs", "channels"),
                 )
                 self.check("what the page posts comes back as an event", lambda: self.by_hand(page))
                 self.picture(page, "sse_demo")
+                self.check("a channel of binary events is dropped", lambda: self.drop_waves(page))
                 self.check("disconnected, nothing comes; connected again, it does", lambda: self.leave(page))
 
                 def restart() -> bool:
@@ -237,6 +251,7 @@ class Run:
                     return self.reconnected(page, port)
 
                 self.check("the server is restarted, and no event of the log is missing", restart)
+                self.check("nor has a channel come or gone", lambda: self.channels_kept(page))
         finally:
             for server in servers:
                 server.kill()
@@ -248,6 +263,32 @@ class Run:
         for name, events in (("time", 8), ("metrics", 8), ("stocks", 40), ("logs", 20)):
             Panel(page, name).wait(f"it.state === 'open' && it.events >= {events}")
         return "AAPL" in Panel(page, "stocks").log() or "TSLA" in Panel(page, "stocks").log()
+
+    @staticmethod
+    def channels(page: Page) -> bool:
+        panel = Panel(page, "channels")
+        panel.click("connect")
+        panel.wait("it.channels === 'AAPL MSFT wave' && it.bytes >= 512 * 10")
+        panel.tick("AAPL", "MSFT", "TSLA", "GOOG")
+        panel.wait("it.channels === 'wave TSLA GOOG'")
+        panel.wait_for_more("bytes", 512 * 30)
+        return symbols(panel, "channels: wave TSLA GOOG") <= {"TSLA", "GOOG"}
+
+    @staticmethod
+    def drop_waves(page: Page) -> bool:
+        panel = Panel(page, "channels")
+        panel.tick("wave")
+        panel.wait("it.channels === 'TSLA GOOG'")
+        before = panel.count("bytes")
+        panel.wait_for_more("events", 3)
+        return panel.count("bytes") == before
+
+    @staticmethod
+    def channels_kept(page: Page) -> bool:
+        panel = Panel(page, "channels")
+        panel.wait("it.reconnects === '1' && it.state === 'open' && !it.gaps")
+        panel.wait_for_more("events", 10)
+        return symbols(panel, "connected again\nchannels: TSLA GOOG") <= {"TSLA", "GOOG"}
 
     @staticmethod
     def by_hand(page: Page) -> bool:
@@ -263,12 +304,12 @@ class Run:
         panel = Panel(page, "stocks")
         panel.click("disconnect")
         panel.wait("it.state === 'closed'")
-        before = page.evaluate("document.getElementById('stocks').dataset.events")
+        before = panel.count("events")
         time.sleep(1)
-        after = page.evaluate("document.getElementById('stocks').dataset.events")
+        after = panel.count("events")
         panel.click("connect")
-        panel.wait(f"it.state === 'open' && it.events > {after}")
-        return bool(before == after)
+        panel.wait_for_more("events", 1)
+        return before == after
 
     @staticmethod
     def reconnected(page: Page, port: int) -> bool:
@@ -293,6 +334,15 @@ def ids_since(port: int, first: str, count: int) -> list[str]:
             if len(ids) >= count:
                 break
     return ids
+
+
+def symbols(panel: Panel, since: str) -> set[str]:
+    """Whose prices are in the log behind that text."""
+    _, found, later = panel.log().rpartition(since)
+    assert found, f"no {since!r} in the log"
+    seen = {line.partition(" ")[0] for line in later.split("\n") if line}
+    assert seen, "no prices"
+    return seen
 
 
 def plots(page: Page, *names: str) -> bool:

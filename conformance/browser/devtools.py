@@ -30,6 +30,7 @@ OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
+    "--hide-scrollbars",
     # It reaches this machine and nobody else.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
@@ -82,7 +83,11 @@ class Page:
         )
 
     def picture(self, path: Path) -> None:
-        answer = self.call("Page.captureScreenshot", format="png")
+        """The whole page, however high."""
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        answer = self.call(
+            "Page.captureScreenshot", format="png", captureBeyondViewport=True, clip={**size, "scale": 1}
+        )
         path.write_bytes(base64.b64decode(answer["data"]))
 
 

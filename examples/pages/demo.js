@@ -1,13 +1,24 @@
-// What both demos' pages share: a log, counters, and a plot on a canvas. No library.
-"use strict";
+// What both demos' pages share: panels with buttons, counters and a log, and plots on canvases. An ES module; no library.
 
 const COLOURS = ["#3b6ea8", "#d95f02", "#1b9e77", "#b2439a", "#7a8c00", "#8c564b", "#e6ab02", "#666666"];
 const LOG_LINES = 200;
 
-// A panel of the page: <section class="card" id=NAME> with a log, a state, counters and a canvas, where it has them.
-class Panel {
-  constructor(id) {
-    this.root = document.getElementById(id);
+// A card of the page for the path /…/NAME, <section class="card" id=NAME>. What it counts is in its data attributes too.
+// counters: their texts by their names; buttons: those of connect and disconnect; controls: HTML of more.
+export class Panel {
+  constructor(path, { counters, buttons = ["Connect", "Disconnect"], controls = "" }) {
+    this.root = document.createElement("section");
+    this.root.className = "card";
+    this.root.id = path.split("/").pop();
+    this.root.innerHTML = `
+      <div class="row"><h2>${path}</h2>
+        <button data-action="connect">${buttons[0]}</button><button data-action="disconnect">${buttons[1]}</button>
+        <span class="state">closed</span></div>
+      <div class="row">${controls}</div>
+      <div class="counters">${Object.entries(counters).map(([name, text]) => `<span>${text}<b data-count="${name}">–</b></span>`).join("")}</div>
+      <div class="plots"></div>
+      <div class="log"></div>`;
+    document.querySelector(".cards").append(this.root);
     this.counts = {};
   }
   find(selector) { return this.root.querySelector(selector); }
@@ -34,11 +45,16 @@ class Panel {
     if (shown) shown.textContent = typeof value === "number" ? value.toLocaleString("en") : value;
   }
   add(name, amount = 1) { this.set(name, (this.counts[name] ?? 0) + amount); }
+  plot(limits) {
+    const canvas = document.createElement("canvas");
+    this.find(".plots").append(canvas);
+    return new Plot(canvas, limits);
+  }
 }
 
-// Lines over the latest points; one for each name that add() was given.
+// Lines of as many points as `points` says, between `from` and `to` where they are given; one for each name.
 class Plot {
-  constructor(canvas, { points = 120, from = null, to = null, unit = "" } = {}) {
+  constructor(canvas, { points, from = null, to = null, unit = "" }) {
     this.canvas = canvas;
     this.limits = { points, from, to, unit };
     this.series = new Map();
@@ -46,10 +62,13 @@ class Plot {
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
   add(name, value) {
-    if (!this.series.has(name)) this.series.set(name, []);
-    const values = this.series.get(name);
+    const values = this.series.get(name) ?? [];
     values.push(value);
     if (values.length > this.limits.points) values.shift();
+    this.show(name, values);
+  }
+  show(name, values) {
+    this.series.set(name, values);
     if (this.waiting) return;
     this.waiting = true;
     requestAnimationFrame(() => { this.waiting = false; this.draw(); });
@@ -61,7 +80,7 @@ class Plot {
     canvas.height = height * scale;
     const pen = canvas.getContext("2d");
     pen.scale(scale, scale);
-    const all = [...series.values()].flat();
+    const all = [...series.values()].flatMap((values) => [...values]);
     if (!all.length) return;
     let low = limits.from ?? Math.min(...all), high = limits.to ?? Math.max(...all);
     if (high - low < 1e-9) { low -= 1; high += 1; }
@@ -88,8 +107,13 @@ class Plot {
 }
 
 // Calls back every second with how much was counted since.
-function eachSecond(report) {
+export function eachSecond(report) {
   let count = 0;
   setInterval(() => { report(count); count = 0; }, 1000);
   return (amount = 1) => { count += amount; };
+}
+
+// What to type in a shell.
+export function recipes(...lines) {
+  document.getElementById("recipes").textContent = lines.join("\n");
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -9,6 +10,7 @@ import random
 import re
 import statistics
 import string
+import struct
 import subprocess
 import sys
 from collections import Counter
@@ -22,6 +24,9 @@ from typing import Any
 import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
+
+from fasterapi import sse_connect
+from fasterapi.static import JAVASCRIPT
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 TIMEOUT = 30
@@ -38,8 +43,9 @@ def sse_demo(shared):
 
 
 @pytest.fixture
-def module() -> ModuleType:
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """``examples/sse_demo.py``, for what takes thousands of samples, which are always the same."""
+    monkeypatch.syspath_prepend(EXAMPLES)
     spec = importlib.util.spec_from_file_location("sse_demo", EXAMPLES / "sse_demo.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -137,6 +143,13 @@ def test_stream(websocket_demo, server_name):
     }
 
 
+@pytest.mark.parametrize("pace", ["abc", "nan", "inf"])
+def test_a_pace_that_is_none_is_the_usual_one(websocket_demo, sse_demo, pace):
+    with websocket(websocket_demo, f"/ws/stream?pace={pace}") as one:
+        assert len(list(one)) == 1001
+    assert len(first(sse_demo, f"/sse/stocks?pace={pace}", 2)) == 2
+
+
 def test_benchmark(websocket_demo):
     with websocket(websocket_demo, "/ws/benchmark") as one:
         *messages, last = one
@@ -212,6 +225,38 @@ def test_an_event_that_the_history_has_forgotten_is_told(sse_demo):
     stream.close()
 
 
+def test_channels_are_added_and_dropped_and_one_is_of_bytes(sse_demo, module):
+    url = f"http://127.0.0.1:{sse_demo.address[1]}/sse/channels/"
+
+    async def read():
+        async with (
+            httpx.AsyncClient(trust_env=False) as client,
+            sse_connect(f"{url}?channels=wave", client=client) as stream,
+        ):
+            told = json.loads((await anext(stream)).data)
+            samples = struct.unpack("<128f", (await anext(stream)).data)
+            change = {"id": told["id"], "add": list(module.SYMBOLS), "drop": ["wave"]}
+            answer = await client.post(url, json=change)
+            while (event := await anext(stream)).event == "wave":
+                pass
+            return (
+                [told, answer.json(), json.loads(event.data)],
+                samples,
+                [await anext(stream) for _ in range(3)],
+            )
+
+    (begun, answer, changed), samples, prices = asyncio.run(asyncio.wait_for(read(), TIMEOUT))
+    assert begun["channels"] == ["wave"]
+    assert answer["channels"] == changed["channels"] == list(module.SYMBOLS)
+    assert 0.1 < max(map(abs, samples)) <= 1
+    assert [event.event for event in prices] == [json.loads(event.data)["symbol"] for event in prices]
+
+
+def test_a_channel_that_there_is_not_is_refused(sse_demo):
+    answer = sse_demo.get("/sse/channels/?channels=AAPL,secret")
+    assert (answer.status, b"secret" in answer.body) == (400, True)
+
+
 def test_the_log_has_the_levels_in_their_proportions(module):
     records = [module.log_record() for _ in range(10_000)]
     levels = Counter(record["level"] for record in records)
@@ -242,12 +287,18 @@ def test_the_page_and_all_that_it_needs_are_served(demo, shared):
     server = shared(f"{demo}:app", "--app-dir", str(EXAMPLES))
     page = server.get("/").body.decode()
     assert (EXAMPLES / "pages" / f"{demo}.html").read_text() == page
-    needed = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert len(needed) >= 3
+    needed = re.findall(r'(?:href=|from )"([^"]+)"', page)
+    assert {"pages/demo.css", "./pages/demo.js"} <= set(needed)
     for path in needed:
         if not path.startswith("data:"):
             assert ":" not in path
-            assert server.get(f"/{path}").status == 200
+            assert server.get(f"/{path.removeprefix('./')}").status == 200
+
+
+def test_the_script_of_the_package_is_served(sse_demo):
+    answer = sse_demo.get("/fasterapi.js")
+    assert answer.header("content-type") == b"text/javascript; charset=utf-8"
+    assert answer.body == JAVASCRIPT.read_bytes()
 
 
 def test_the_first_example_has_both_below_it(shared):
@@ -276,7 +327,7 @@ def test_one_command_runs_it(demo):
             address = next(
                 re.search(r"http://\S+", line)[0] for line in process.stderr if "running on" in line
             )
-            assert "<canvas>" in httpx.get(address, trust_env=False, timeout=TIMEOUT).text
+            assert "./pages/demo.js" in httpx.get(address, trust_env=False, timeout=TIMEOUT).text
         finally:
             process.terminate()
             process.stderr.read()
