@@ -86,7 +86,8 @@ class Channels:
 
     def change(self, add: Iterable[str] = (), drop: Iterable[str] = ()) -> None:
         """Drops channels and adds others; all of it or, with ChannelsError, nothing."""
-        places = {name: place for name, place in self._places.items() if name not in set(drop)}
+        dropped = set(drop)
+        places = {name: place for name, place in self._places.items() if name not in dropped}
         for name in add:
             places.setdefault(name, "")
         self._limits.check(places)
@@ -102,8 +103,10 @@ class Channels:
                 await self._changed.wait()
             raise self._failure
         finally:
-            for name in list(self._pumps):
-                await self._stop(name)
+            # All at once: another cancellation may cut this short.
+            for pump in self._pumps.values():
+                pump.cancel()
+            await asyncio.gather(*self._pumps.values(), return_exceptions=True)
 
     async def _follow_changes(self) -> None:
         for name in [name for name in self._pumps if name not in self._places]:
@@ -126,18 +129,21 @@ class Channels:
                 self._places[name] = place
 
     async def _pump(self, name: str) -> None:
-        while True:
+        while name in self._places:
             try:
                 async with aclosing(self._source(name, self._places[name] or None)) as items:
                     async for item in items:
                         await self._send(name, item)
                 return
             except UnknownEventId as error:
-                self._places[name] = ""
-                await self._find_place(name)
-                await self._send(name, ServerSentEvent(error.event_id, LOST, self._places[name]))
+                if name in self._places:
+                    self._places[name] = ""
+                    await self._find_place(name)
+                    await self._send(name, ServerSentEvent(error.event_id, LOST, self._places.get(name)))
 
     async def _send(self, name: str, item: Any) -> None:
+        if name not in self._places:  # dropped, and not stopped yet
+            return
         event = item if isinstance(item, ServerSentEvent) else ServerSentEvent(text_of(item))
         place = None
         if event.id is not None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from support import sse
 from support.server import ServerProcess
+
+from fasterapi import Channels, ServerSentEvent
 
 CONTROL = "fasterapi.channels"
 
@@ -190,3 +193,83 @@ def test_a_connection_that_is_gone_is_unknown(server: ServerProcess, tag: str) -
         next(events)
     server.probe.expect("ended", tag)
     assert ask(server, "/generated", json={"id": told["id"]}).status_code == 404
+
+
+class Stream:
+    """Stands in for an SSE: keeps what it is told to send."""
+
+    connection_id = "id"
+    last_event_id = None
+
+    def __init__(self, *channels: str) -> None:
+        self.query_params = {"channels": ",".join(channels)}
+        self.sent: asyncio.Queue[tuple[str | None, Any]] = asyncio.Queue()
+
+    async def send(self, event: ServerSentEvent) -> None:
+        await self.sent.put((event.event, event.data))
+
+    async def send_json(self, told: Any, event: str, event_id: str) -> None:
+        await self.sent.put((event, told["channels"]))
+
+
+def test_what_a_channel_gives_while_it_is_dropped_is_not_sent(run: Callable[..., Any]) -> None:
+    """Nor does the channel come back by it."""
+
+    async def main() -> list[Any]:
+        given: dict[str, asyncio.Queue[str]] = {"a": asyncio.Queue(), "b": asyncio.Queue()}
+
+        async def source(name: str, after: str | None) -> AsyncGenerator[ServerSentEvent, None]:
+            while True:
+                text = await given[name].get()
+                yield ServerSentEvent(text, id="7")
+
+        stream: Any = Stream("a", "b")
+        channels = Channels(stream, source)
+        running = asyncio.create_task(channels.run())
+        try:
+            sent = [await stream.sent.get()]
+            given["a"].put_nowait("1")
+            sent.append(await stream.sent.get())
+            # The channel's task goes on before the one that stops it.
+            given["a"].put_nowait("2")
+            channels.change(drop=iter(["a", "none"]))
+            sent.append(await stream.sent.get())
+            given["a"].put_nowait("3")
+            given["b"].put_nowait("4")
+            sent.append(await stream.sent.get())
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        return sent
+
+    assert run(main()) == [(CONTROL, ["a", "b"]), ("a", "1"), (CONTROL, ["b"]), ("b", "4")]
+
+
+def test_no_channel_goes_on_when_the_end_of_another_is_cut_short(run: Callable[..., Any]) -> None:
+    """As the client's leaving does after ``grace`` seconds."""
+
+    async def main() -> list[str]:
+        begun: asyncio.Queue[str] = asyncio.Queue()
+        ended: asyncio.Queue[str] = asyncio.Queue()
+
+        async def source(name: str, after: str | None) -> AsyncGenerator[str, None]:
+            try:
+                begun.put_nowait(name)
+                await asyncio.Event().wait()
+                yield name
+            finally:
+                ended.put_nowait(name)
+                await asyncio.Event().wait()
+
+        stream: Any = Stream("a", "b", "c")
+        running = asyncio.create_task(Channels(stream, source).run())
+        for _ in range(3):
+            await begun.get()
+        running.cancel()
+        names = [await ended.get()]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        names += [await ended.get() for _ in range(2)]
+        return sorted(names)
+
+    assert run(main()) == ["a", "b", "c"]
