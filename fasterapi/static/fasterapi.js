@@ -29,7 +29,8 @@ const CONTROL = "fasterapi.channels";
 // Channels of one connection to a channels_endpoint. They are added and dropped while it is open, and are the same
 // after it was lost and made again.
 export class Channels {
-  // names: the channels to begin with. options: of EventSource ({withCredentials}).
+  // names: the channels to begin with. options: of EventSource ({withCredentials}). The promise "opened" is resolved when
+  // the server has told the channels, and rejected if it refuses them.
   constructor(url, names = [], options = {}) {
     this.url = new URL(url, globalThis.location?.href);
     this.names = new Set(names);
@@ -40,6 +41,13 @@ export class Channels {
     first.searchParams.set("channels", names.join(","));
     this.source = new EventSource(first, options);
     this.source.addEventListener(CONTROL, (event) => this.#told(JSON.parse(event.data)));
+    this.opened = new Promise((resolve, reject) => {
+      this.source.addEventListener(CONTROL, () => resolve(), { once: true });
+      this.source.addEventListener("error", () => {
+        if (this.source.readyState === EventSource.CLOSED) reject(new Error("channels: the server refuses the connection"));
+      });
+    });
+    this.opened.catch(() => {}); // whoever waits for it is told
   }
 
   // Calls back with (data, event) for what a channel sends, under an event's name or none; returns a function that ends it.
@@ -67,16 +75,17 @@ export class Channels {
 
   // The server knows a new connection only by the channels of its beginning, or those of its last event.
   #told({ id, channels }) {
+    const first = this.id === null;
     this.id = id;
+    if (first) return; // what was wished meanwhile follows now
     const add = [...this.names].filter((name) => !channels.includes(name));
     const drop = channels.filter((name) => !this.names.has(name));
     if (add.length || drop.length) this.#change({ add, drop }).catch(() => {});
   }
 
-  // One after the other, so that the last wish is what stays. Before the id is known #told() does it.
+  // One after the other, so that the last wish is what stays; the first when the server has told the id.
   #change(wish) {
-    if (this.id === null) return this.changes;
-    this.changes = this.changes.catch(() => {}).then(() => this.#post({ id: this.id, ...wish }));
+    this.changes = this.changes.catch(() => {}).then(() => this.opened).then(() => this.#post({ id: this.id, ...wish }));
     return this.changes;
   }
 

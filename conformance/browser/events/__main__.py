@@ -13,7 +13,7 @@ from conformance.browser.__main__ import arguments, visit
 from conformance.http1.serving import serving
 
 FOLDER = Path(__file__).resolve().parent
-CHECKS = 5
+CHECKS = 7
 """As many as the page has; fewer mean that it stopped on its way."""
 
 
