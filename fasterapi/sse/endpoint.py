@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from fasterapi.connection_scope import Receive, Scope, Send
+from fasterapi.handlers import call, check_handler
 from fasterapi.short_response import respond
 from fasterapi.sse.connection import SSE
 
@@ -33,7 +34,7 @@ class SSEEndpoint:
         async with SSE(scope, receive, send, grace=self.grace, shutdown_grace=self.shutdown_grace) as sse:
             sse.set_keep_alive(self.keep_alive_interval)
             if scope["method"] != "HEAD":
-                await self.handler(sse)
+                await call(self.handler, sse)
 
 
 def sse_endpoint(
@@ -52,5 +53,9 @@ def sse_endpoint(
         keep_alive_interval: seconds of silence before a ping, ``None`` for no pings.
         grace: seconds that a cancelled handler has to clean up before it is cancelled again.
         shutdown_grace: seconds that it may go on once the server stops, before it is cancelled.
+
+    Raises:
+        TypeError: the handler cannot be called, or yields (see ``EventSourceResponse``).
     """
+    check_handler(handler)
     return SSEEndpoint(handler, keep_alive_interval, grace, shutdown_grace)

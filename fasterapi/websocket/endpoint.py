@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fasterapi.connection_scope import Receive, Send
+from fasterapi.handlers import call, check_handler
 from fasterapi.short_response import respond
 from fasterapi.websocket.connection import WebSocket
 from fasterapi.websocket.errors import WebSocketDisconnect
@@ -28,10 +29,9 @@ def websocket_endpoint(handler: Handler) -> WebSocketEndpoint:
     request that asks for no WebSocket is answered with 426.
 
     Raises:
-        TypeError: the handler cannot be called.
+        TypeError: the handler cannot be called, or yields.
     """
-    if not callable(handler):
-        raise TypeError(f"a WebSocket handler must be callable, not {type(handler).__name__}")
+    check_handler(handler)
     return WebSocketEndpoint(handler)
 
 
@@ -55,7 +55,7 @@ class WebSocketEndpoint:
 
     async def _serve(self, ws: WebSocket) -> None:
         try:
-            await self.handler(ws)
+            await call(self.handler, ws)
         except Exception as error:
             if ws.is_open:
                 await ws.close(WebSocketClose.INTERNAL_ERROR)

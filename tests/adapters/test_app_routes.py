@@ -12,6 +12,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from fasterapi import sse_endpoint, websocket_endpoint
+
 TIMEOUT = 20
 
 
@@ -65,6 +67,38 @@ def test_anything_else_is_an_error_that_names_what_is_possible(serve):
     server = serve("apps.app_class:app")
     assert server.get("/none").status == 500
     server.expect_log("a handler returns a dict, list, str, bytes or a Starlette response, not NoneType")
+
+
+def test_a_handler_that_is_not_async_is_named(serve):
+    server = serve("apps.app_class:app")
+    assert server.get("/not-async").status == 500
+    server.expect_log(r"TypeError: not_async_events\(\) is not async: a handler is a coroutine function")
+    with pytest.raises(InvalidStatus) as refused:
+        websocket(server, "/not-async")
+    assert refused.value.response.status_code == 500
+    server.expect_log(r"TypeError: not_async\(\) is not async: a handler is a coroutine function")
+
+
+def yields(connection):
+    yield
+
+
+async def yields_later(connection):
+    yield
+
+
+@pytest.mark.parametrize("endpoint", [sse_endpoint, websocket_endpoint])
+@pytest.mark.parametrize(
+    ("handler", "fault"),
+    [
+        (None, "must be callable"),
+        (yields, r"yields\(\) has a yield"),
+        (yields_later, r"yields_later\(\) has a yield"),
+    ],
+)
+def test_what_is_no_handler_is_refused_at_once(endpoint, handler, fault):
+    with pytest.raises(TypeError, match=fault):
+        endpoint(handler)
 
 
 def test_each_method_has_its_handler(http):

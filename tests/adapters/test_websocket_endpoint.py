@@ -101,11 +101,6 @@ def test_a_request_that_asks_for_no_websocket_is_told_so(client, method, path):
     assert answer.text == ("" if method == "HEAD" else "This is a WebSocket.")
 
 
-def test_what_is_no_handler_is_refused_at_once():
-    with pytest.raises(TypeError, match="must be callable"):
-        websocket_endpoint("no handler")
-
-
 def test_it_is_named_and_documented_as_its_handler():
     async def handler(ws: WebSocket) -> None:
         """What it does."""

@@ -87,6 +87,16 @@ async def both_websocket(ws: WebSocket) -> None:
     await ws.send("WebSocket")
 
 
+@app.sse("/not-async")
+def not_async_events(sse: SSE) -> None:
+    """What one forgets."""
+
+
+@app.websocket("/not-async")
+def not_async(ws: WebSocket) -> None:
+    """The same."""
+
+
 @app.post("/method")
 async def post(request: Request) -> str:
     return f"post {(await request.body()).decode()}"
