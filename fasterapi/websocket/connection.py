@@ -111,13 +111,8 @@ class WebSocket(ConnectionScope):
         return self.state is WebSocketState.CONNECTED
 
     @property
-    def topics(self) -> WebSocketCycle | None:
-        """This server's topics (docs/websocket.md), from the accept to the close, unless a middleware sees messages."""
-        return self._sender
-
-    @property
     def native(self) -> WebSocketCycle | None:
-        """The server's extension (docs/websocket.md) of an open WebSocket that sends through it."""
+        """The server's extension (docs/websocket.md), from the accept to the close, unless a middleware sees messages."""
         return self._sender
 
     @property

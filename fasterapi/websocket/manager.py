@@ -51,7 +51,7 @@ class ConnectionManager:
             await websocket.accept(subprotocol, headers)
         if websocket in self._members or not websocket.is_open:
             return
-        if (topics := websocket.topics) is not None:
+        if (topics := websocket.native) is not None:
             topics.subscribe(self._topic_of(websocket))
             self._members[websocket] = None
         else:
@@ -62,7 +62,7 @@ class ConnectionManager:
         outbox = self._members.pop(websocket, None)
         if outbox is not None:
             outbox.clear()
-        elif (topics := websocket.topics) is not None and websocket.is_open:
+        elif (topics := websocket.native) is not None and websocket.is_open:
             topics.unsubscribe(self._topic_of(websocket))
 
     async def broadcast(self, message: str) -> None:
@@ -103,7 +103,7 @@ class ConnectionManager:
                 continue
             if outbox is not None:
                 outbox.put(message, size)
-            elif (topics := websocket.topics) is not None:
+            elif (topics := websocket.native) is not None:
                 published.add(topic)
                 if isinstance(message, str):
                     topics.publish(topic, text=message)
