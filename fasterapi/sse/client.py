@@ -155,7 +155,7 @@ class EventSource:
         """None if the response has events; what to try again after. Raises what is not to be tried again."""
         status = response.status_code
         if status in TEMPORARY:
-            return EventSourceError(f"{self._url} answered {status} {response.reason_phrase}", status)
+            return EventSourceError(f"it answered {status} {response.reason_phrase}", status)
         if status != HTTPStatus.OK:
             raise EventSourceError(f"{self._url} answered {status} {response.reason_phrase}, not 200", status)
         content_type = response.headers.get("content-type", "")

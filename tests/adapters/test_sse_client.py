@@ -275,6 +275,16 @@ class TestRefusals:
 
         run(main())
 
+    def test_a_status_that_stays_is_told(self, run: Run) -> None:
+        async def main() -> None:
+            async with Script(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n") as script:
+                with pytest.raises(EventSourceError) as caught:
+                    await gather(sse_connect(script.url, retry=0, max_attempts=0))
+                assert str(caught.value) == f"{script.url}: it answered 503 Service Unavailable (attempts: 1)"
+                assert caught.value.status == 503
+
+        run(main())
+
 
 def test_a_client_and_a_request_of_the_callers(run: Run) -> None:
     async def main() -> None:
