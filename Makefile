@@ -30,6 +30,7 @@ check: build ## (default) build, then GoogleTest, the fuzz corpora and pytest
 run: ## serve examples/hello.py, with both demos, on http://127.0.0.1:8000
 	@$(BOOTSTRAP) build run
 	@scripts/build release _native
+	@echo 'Demos: http://$(HOST):$(PORT)/websocket_demo/ and http://$(HOST):$(PORT)/sse_demo/'
 	.venv/bin/fasterapi run examples/hello.py --host $(HOST) --port $(PORT)
 
 build: ## the module, the executable and the unit tests, into build/dev
@@ -78,7 +79,6 @@ conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us
 	$(PY) -m conformance.reliability
 	$(PY) -m conformance.browser
 	$(PY) -m conformance.browser.demos
-	$(PY) -m conformance.browser.events
 	$(PY) -m conformance.autobahn
 
 conformance-asgi: build ## the numbered rows of ASGI with peers and us, one table (40 minutes)

@@ -16,8 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from conformance.http1.serving import NotServing, serving  # noqa: E402
-from conformance.reliability.servers import SUBJECT  # noqa: E402
+from conformance.http1.serving import NotServing, add_server_arguments, serving  # noqa: E402
 
 from .fuzzing_client import Run, Suite  # noqa: E402
 from .peers import PEERS  # noqa: E402
@@ -56,15 +55,7 @@ def main() -> int:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m conformance.autobahn", description=__doc__)
-    parser.add_argument(
-        "--server-command",
-        default=SUBJECT,
-        help="name of a server or command that starts one, with {python}, {app} and {port}; without {app} the "
-        "application and --port follow it as uvicorn takes them (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--python", type=os.path.abspath, default=sys.executable, help="the interpreter that has it"
-    )
+    add_server_arguments(parser)
     parser.add_argument(
         "--peers", nargs="+", choices=[*PEERS, "all"], default=[], help="servers beside it, of peers.py"
     )

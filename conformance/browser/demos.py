@@ -10,21 +10,19 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 import httpx  # noqa: E402
 from support.redis_server import RedisServer  # noqa: E402
-from support.server import ServerProcess  # noqa: E402
+from support.server import DEFAULT_COMMAND, ServerProcess  # noqa: E402
 from websockets.sync.client import connect  # noqa: E402
 
+from conformance.browser.checks import Checks, add_arguments  # noqa: E402
 from conformance.browser.devtools import Page, chromium  # noqa: E402
 
-SIZE = (1100, 1020)
 PICTURES = ROOT / "build" / "conformance" / "browser"
 DRAWN = 200
 """Pixels of a canvas that count as a plot; its frame and grid alone have fewer in colour."""
@@ -36,19 +34,14 @@ def main() -> int:
     run = Run(options)
     run.websockets()
     run.events()
-    print(f"{run.passed} of {run.passed + run.failed} checks passed; pictures in {options.pictures}")
-    return int(run.failed > 0)
+    print(f"pictures in {options.pictures}")
+    return run.checks.report()
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m conformance.browser.demos", description=__doc__)
-    parser.add_argument("--browser", default="chromium", help="a Chromium (default: %(default)s)")
-    parser.add_argument(
-        "--server-command", default="{python} -m fasterapi run", help="(default: %(default)s)"
-    )
-    parser.add_argument(
-        "--patience", type=float, default=60.0, help="seconds for each thing to happen (default: %(default)s)"
-    )
+    add_arguments(parser)
+    parser.add_argument("--server-command", default=DEFAULT_COMMAND, help="(default: %(default)s)")
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="(default: %(default)s)")
     return parser.parse_args()
 
@@ -96,19 +89,7 @@ class Panel:
 class Run:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self.passed = self.failed = 0
-
-    def check(self, name: str, test: Callable[[], Any]) -> None:
-        """Passes if it returns something true."""
-        try:
-            seen = test()
-        except Exception as error:
-            seen = None
-            print(f"        {type(error).__name__}: {error}")
-        passed = bool(seen)
-        self.passed += passed
-        self.failed += not passed
-        print(f"{'passed' if passed else 'FAILED':8}{name}")
+        self.checks = Checks()
 
     def serve(self, example: str, port: int = 0, **env: str) -> ServerProcess:
         server = ServerProcess(
@@ -126,22 +107,24 @@ class Run:
     def websockets(self) -> None:
         server = self.serve("websocket_demo.py", DEMO_BROADCAST="memory://")
         try:
-            with chromium(self._options.browser, self._options.patience, *SIZE) as page:
+            with chromium(self._options.browser, self._options.patience) as page:
                 page.open(f"http://127.0.0.1:{server.address[1]}/")
-                self.check("echo: text, bytes and a hundred messages come back", lambda: self.echo(page))
-                self.check(
+                self.checks.run("echo: text, bytes and a hundred messages come back", lambda: self.echo(page))
+                self.checks.run(
                     "chat: another client's words arrive, and the page's there",
                     lambda: self.chat(page, server),
                 )
-                self.check("stream: a thousand messages of three kinds, counted", lambda: self.stream(page))
-                self.check("benchmark: ten thousand messages", lambda: self.benchmark(page))
-                self.check(
+                self.checks.run(
+                    "stream: a thousand messages of three kinds, counted", lambda: self.stream(page)
+                )
+                self.checks.run("benchmark: ten thousand messages", lambda: self.benchmark(page))
+                self.checks.run(
                     "the four plots are drawn", lambda: plots(page, "echo", "chat", "stream", "benchmark")
                 )
                 self.picture(page, "websocket_demo")
-                self.check("disconnected, and connected again", lambda: self.again(page))
+                self.checks.run("disconnected, and connected again", lambda: self.again(page))
                 server.kill()
-                self.check("the page sees that the server has gone", lambda: self.gone(page))
+                self.checks.run("the page sees that the server has gone", lambda: self.gone(page))
         finally:
             server.kill()
 
@@ -229,18 +212,22 @@ class Run:
         servers = [self.serve("sse_demo.py", DEMO_HISTORY=redis.url)]
         port = int(servers[0].address[1])
         try:
-            with chromium(self._options.browser, self._options.patience, *SIZE) as page:
+            with chromium(self._options.browser, self._options.patience) as page:
                 page.open(f"http://127.0.0.1:{port}/")
-                self.check("each stream's events arrive", lambda: self.each_stream(page))
-                self.check("channels are added and dropped over one connection", lambda: self.channels(page))
-                self.check(
+                self.checks.run("each stream's events arrive", lambda: self.each_stream(page))
+                self.checks.run(
+                    "channels are added and dropped over one connection", lambda: self.channels(page)
+                )
+                self.checks.run(
                     "all plots are drawn, one from binary events",
                     lambda: plots(page, "time", "metrics", "stocks", "logs", "channels"),
                 )
-                self.check("what the page posts comes back as an event", lambda: self.by_hand(page))
+                self.checks.run("what the page posts comes back as an event", lambda: self.by_hand(page))
                 self.picture(page, "sse_demo")
-                self.check("a channel of binary events is dropped", lambda: self.drop_waves(page))
-                self.check("disconnected, nothing comes; connected again, it does", lambda: self.leave(page))
+                self.checks.run("a channel of binary events is dropped", lambda: self.drop_waves(page))
+                self.checks.run(
+                    "disconnected, nothing comes; connected again, it does", lambda: self.leave(page)
+                )
 
                 def restart() -> bool:
                     # Another one goes on writing the log meanwhile.
@@ -250,8 +237,8 @@ class Run:
                     servers.append(self.serve("sse_demo.py", port, DEMO_HISTORY=redis.url))
                     return self.reconnected(page, port)
 
-                self.check("the server is restarted, and no event of the log is missing", restart)
-                self.check("nor has a channel come or gone", lambda: self.channels_kept(page))
+                self.checks.run("the server is restarted, and no event of the log is missing", restart)
+                self.checks.run("nor has a channel come or gone", lambda: self.channels_kept(page))
         finally:
             for server in servers:
                 server.kill()

@@ -31,6 +31,7 @@ OPTIONS = (
     "--disable-component-update",
     "--no-first-run",
     "--hide-scrollbars",
+    "--window-size=1100,1020",
     # It reaches this machine and nobody else.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
@@ -92,15 +93,14 @@ class Page:
 
 
 @contextlib.contextmanager
-def chromium(browser: str, patience: float, width: int, height: int) -> Iterator[Page]:
-    """A browser with one empty page of that size."""
+def chromium(browser: str, patience: float) -> Iterator[Page]:
+    """A browser with one empty page."""
     # It still writes into its folders while it ends.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         process = subprocess.Popen(
             [
                 find(browser),
                 *OPTIONS,
-                f"--window-size={width},{height}",
                 "--remote-debugging-port=0",
                 f"--user-data-dir={home}/data",
                 "about:blank",
@@ -120,7 +120,6 @@ def chromium(browser: str, patience: float, width: int, height: int) -> Iterator
 
 
 def _first_page(process: subprocess.Popen[str]) -> str:
-    assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("DevTools listening on ws://"):
             address = line.split()[-1].split("/")[2]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from conformance.reliability.servers import SUBJECT  # noqa: E402
-
 from .cases import Case, read_all  # noqa: E402
 from .exchange import PATIENCE, Result, Verdict, play_both  # noqa: E402
-from .serving import serving  # noqa: E402
+from .serving import add_server_arguments, serving  # noqa: E402
 
 AT_ONCE = 16
 """Connections at a time: most cases wait for something."""
@@ -38,7 +35,7 @@ def main() -> int:
             host, _, port = options.address.rpartition(":")
             address = (host.strip("[]"), int(port))
         else:
-            address = stack.enter_context(serving(options.server_command, os.path.abspath(options.python)))
+            address = stack.enter_context(serving(options.server_command, options.python))
         with ThreadPoolExecutor(AT_ONCE) as pool:
             played = pool.map(lambda case: play_both(case, address, options.patience), cases)
             results = list(zip(cases, played, strict=True))
@@ -52,15 +49,7 @@ def main() -> int:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m conformance.http1", description=__doc__)
-    parser.add_argument(
-        "--server-command",
-        default=SUBJECT,
-        help="name of a server or command that starts one, with {python}, {app} and {port}; without {app} the "
-        "application and --port follow it as uvicorn takes them (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--python", default=sys.executable, help="path of the interpreter that has the server"
-    )
+    add_server_arguments(parser)
     parser.add_argument("--address", default="", help="host:port of a server that serves echo.py already")
     parser.add_argument(
         "--patience",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from pathlib import Path
 from support.wire import Connection
 
 from benchmarks.process import free_port, stop
-from conformance.reliability.servers import command
+from conformance.reliability.servers import SUBJECT, command
 
 FOLDER = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
@@ -23,6 +25,18 @@ READY_WITHIN = 30.0
 
 class NotServing(Exception):
     """The server ended, or was not ready in time; the text is what it wrote."""
+
+
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--server-command",
+        default=SUBJECT,
+        help="name of a server or command that starts one, with {python}, {app} and {port}; without {app} the "
+        "application and --port follow it as uvicorn takes them (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--python", type=os.path.abspath, default=sys.executable, help="the interpreter that has it"
+    )
 
 
 @contextlib.contextmanager

@@ -87,7 +87,7 @@ class TestOrder:
                     ServerSentEvent("x", retry=-1),
                     ServerSentEvent(comment="\ud800"),
                 ):
-                    with pytest.raises(ValueError, match="surrogate|line end|retry"):
+                    with pytest.raises(ValueError, match=r"surrogate|line end|retry"):
                         await history.append("c", unsendable)
                 assert len(await history.replay("c", start)) == len(given)
 

@@ -1,4 +1,4 @@
-"""What the browser visits: the page, fasterapi.js, streams for it, and a place for what it saw."""
+"""What the browser visits: the page, fasterapi.js, and streams for it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,9 @@ class Streams:
         self.history = MemoryHistory()
         self.endpoint = channels_endpoint(self.history, allow=lambda name: name != "secret")
         self.tasks: set[asyncio.Task[Any]] = set()
-        self.outcome: asyncio.Future[bytes] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         task = asyncio.current_task()
-        assert task is not None
         self.tasks.add(task)
         try:
             await self.endpoint(scope, receive, send)
@@ -46,18 +44,6 @@ class Streams:
         for task in self.tasks:
             task.cancel()
         return Response()
-
-    def outcome_to_come(self) -> asyncio.Future[bytes]:
-        if self.outcome is None:
-            self.outcome = asyncio.get_running_loop().create_future()
-        return self.outcome
-
-    async def tell(self, request: Request) -> Response:
-        self.outcome_to_come().set_result(await request.body())
-        return Response()
-
-    async def told(self, request: Request) -> Response:
-        return Response(await self.outcome_to_come(), media_type="application/json")
 
 
 async def binary(sse: SSE) -> None:
@@ -85,7 +71,5 @@ app = Starlette(
         Route("/channels", streams),
         Route("/append", streams.append, methods=["POST"]),
         Route("/cut", streams.cut, methods=["POST"]),
-        Route("/outcome", streams.tell, methods=["POST"]),
-        Route("/outcome", streams.told),
     ]
 )
