@@ -23,6 +23,8 @@ CONNECT_TIMEOUT = 10.0
 # WHATWG HTML 9.2.2 gives up at any status but 200; these are what a proxy says of a server that restarts.
 TEMPORARY = (500, 502, 503, 504)
 _OWN_FAULTS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+_LASTING = (httpx.TooManyRedirects, httpx.DecodingError)
+"""What a server does that would be the same at the next attempt."""
 
 
 class EventSourceError(Exception):
@@ -112,6 +114,8 @@ class EventSource:
                                     yield event
                 except _OWN_FAULTS:
                     raise
+                except _LASTING as fault:
+                    raise EventSourceError(f"{self._url}: {fault}") from fault
                 except httpx.TransportError as lost:
                     failure = lost
                 if not self._may_go_on(failure):
@@ -139,9 +143,10 @@ class EventSource:
         headers["Cache-Control"] = "no-store"
         headers.setdefault("Accept-Encoding", "identity")
         fields: list[tuple[bytes, bytes]] = list(headers.raw)
-        if self.last_event_id:
+        # RFC 9110 5.5: white space around a value is none of it, and not to be sent.
+        if last_event_id := self.last_event_id.strip(" \t"):
             # 9.2.4: in UTF-8, which httpx would not do for a str.
-            fields.append((b"Last-Event-ID", self.last_event_id.encode()))
+            fields.append((b"Last-Event-ID", last_event_id.encode()))
         return client.stream(
             self._method,
             self._url,
@@ -158,6 +163,10 @@ class EventSource:
             return EventSourceError(f"it answered {status} {response.reason_phrase}", status)
         if status != HTTPStatus.OK:
             raise EventSourceError(f"{self._url} answered {status} {response.reason_phrase}, not 200", status)
+        coding = response.headers.get("content-encoding", "identity").lower()
+        if coding != "identity" and response.request.headers["accept-encoding"] == "identity":
+            # A few bytes of it may stand for a very long event, or for no end of empty lines.
+            raise EventSourceError(f"{self._url} answered in {coding}, which was not asked for", status)
         content_type = response.headers.get("content-type", "")
         if content_type.partition(";")[0].strip().lower() != "text/event-stream":
             raise EventSourceError(
@@ -217,7 +226,8 @@ def sse_connect(
         request: more arguments of ``httpx.AsyncClient.stream``: ``params``, ``json``, ``auth`` …
 
     Raises (at the iteration):
-        EventSourceError: another status, another content type, or ``max_attempts``.
+        EventSourceError: another status or content type, a content coding that ``headers`` have not asked for, redirects
+            without end, or ``max_attempts``.
         EventTooLarge: more than ``max_line`` or ``max_event``.
     """
     return EventSource(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import itertools
 import random
 from collections.abc import Callable, Coroutine
@@ -39,6 +40,10 @@ def run(run: Run) -> Run:
         return result
 
     return lambda main: run(until_settled(main))
+
+
+def compressed(body: bytes) -> bytes:
+    return HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n") + gzip.compress(body)
 
 
 class Script:
@@ -163,6 +168,20 @@ class TestReconnecting:
 
         run(main())
 
+    @pytest.mark.parametrize(
+        ("given", "told"), [(b" 5 ", b"5"), (b"\t5\t", b"5"), (b"a \tb", b"a \tb"), (b"  ", None)]
+    )
+    def test_an_id_with_white_space_is_told_as_a_header_can(
+        self, run: Run, given: bytes, told: bytes | None
+    ) -> None:
+        async def main() -> None:
+            async with Script(HEAD + b"id: " + given + b"\nretry: 0\ndata: a\n\n", NO_MORE) as script:
+                [event] = await gather(sse_connect(script.url))
+                assert event.id == given.decode()
+                assert script.last_ids() == [None, told]
+
+        run(main())
+
     def test_a_broken_connection_and_temporary_errors_are_tried_again(self, run: Run) -> None:
         async def main() -> None:
             answers = (
@@ -232,6 +251,7 @@ class TestRefusals:
             (b"HTTP/1.1 201 Created\r\nContent-Type: text/event-stream\r\n\r\n", "201", 201),
             (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\ndata: a\n\n", "text/html", 200),
             (b"HTTP/1.1 200 OK\r\n\r\ndata: a\n\n", "no type", 200),
+            (compressed(b"data: a\n\n"), "gzip, which was not asked for", 200),
         ],
     )
     def test_other_answers_are_errors_at_once(self, run: Run, answer: bytes, text: str, status: int) -> None:
@@ -241,6 +261,25 @@ class TestRefusals:
                     await gather(sse_connect(script.url))
                 assert caught.value.status == status
                 assert len(script.requests) == 1
+
+        run(main())
+
+    def test_redirects_without_end_and_what_cannot_be_decompressed_are_errors(self, run: Run) -> None:
+        async def main() -> None:
+            circle = b"HTTP/1.1 302 Found\r\nLocation: /\r\nConnection: close\r\n\r\n"
+            garbage = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\nnot gzip")
+            for answer, text in ((circle, "redirects"), (garbage, "decompressing")):
+                async with Script(answer) as script:
+                    with pytest.raises(EventSourceError, match=text):
+                        await gather(sse_connect(script.url, headers={"Accept-Encoding": "gzip"}))
+
+        run(main())
+
+    def test_what_was_asked_for_may_be_compressed(self, run: Run) -> None:
+        async def main() -> None:
+            async with Script(compressed(b"data: a\n\n")) as script:
+                source = sse_connect(script.url, headers={"Accept-Encoding": "gzip"}, max_attempts=0)
+                assert [event.data for event in await gather(source)] == ["a"]
 
         run(main())
 
