@@ -137,6 +137,7 @@ class WebSocketCycle final : public connection::ExchangeSink, public connection:
   bool refuse_closed();
   bool check_open();
   void end_pings(std::string_view payload);
+  void drop_ended_pings();
   void fail_pings();
 
   connection::Exchange* exchange_;           // null once either side has finished

@@ -48,6 +48,10 @@ PyObject* WebSocketCycle::send_bytes(PyObject* data, PyObject* compress) {
 
 PyObject* WebSocketCycle::send_given(PyObject* text, PyObject* bytes, PyObject* compress) {
   Payload payload;
+  if (text == Py_None || bytes == Py_None) {
+    PyErr_SetString(PyExc_TypeError, "a WebSocket message must be str or bytes, not None");
+    return new_failed_awaitable(module_, take_error());
+  }
   if (!read_payload(text, bytes, compress, payload) || !check_open() || !send_payload(std::move(payload))) {
     return new_failed_awaitable(module_, take_error());
   }
@@ -90,6 +94,7 @@ PyObject* WebSocketCycle::pong(std::string_view payload) {
 
 PyObject* WebSocketCycle::ping(std::string_view payload) {
   if (!check_open()) return nullptr;
+  drop_ended_pings();
   SentPing ping{std::string(payload), now_ns(), Ref()};
   if (payload.empty()) ping.payload = "ping " + std::to_string(++ping_number_);
   for (const SentPing& other : pings_) {
@@ -103,6 +108,19 @@ PyObject* WebSocketCycle::ping(std::string_view payload) {
   Ref future = ping.future;
   pings_.push_back(std::move(ping));
   return future.release();
+}
+
+// Those of which nobody waits for the pong any more: a peer that never answers must not make them many.
+void WebSocketCycle::drop_ended_pings() {
+  std::vector<SentPing> waiting;
+  // Taken out while futures, which may be the application's, are asked.
+  for (SentPing& ping : std::exchange(pings_, {})) {
+    Ref done = call_method(ping.future.get(), module_.names.done);
+    if (!done) PyErr_Clear();
+    if (done.get() != Py_True) waiting.push_back(std::move(ping));
+  }
+  pings_.insert(pings_.begin(), std::make_move_iterator(waiting.begin()),
+                std::make_move_iterator(waiting.end()));
 }
 
 // RFC 6455 5.5.3: a peer may answer only the latest of several pings; the earlier ones are answered with it.

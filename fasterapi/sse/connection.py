@@ -12,6 +12,7 @@ from typing import Any
 
 from fasterapi import json_text
 from fasterapi.connection_scope import ConnectionScope, Receive, Scope, Send
+from fasterapi.exception_groups import consists_of
 from fasterapi.sse.departure import Departure
 from fasterapi.sse.encoder import encode_binary
 from fasterapi.sse.event import ServerSentEvent, text_of
@@ -303,7 +304,7 @@ class SSE(ConnectionScope):
         self._departure.end()
         if self._plain is not None:
             await self._plain.stop()
-        return self._is_ours(error) or (self._departure.left and isinstance(error, SSEClosed))
+        return self._is_ours(error) or (self._departure.left and consists_of(error, SSEClosed))
 
     def _is_ours(self, error: BaseException | None) -> bool:
         return isinstance(error, asyncio.CancelledError) and self._departure.end()

@@ -54,6 +54,7 @@ class WebSocket(ConnectionScope):
         "_closed",
         "_counts",
         "_end",
+        "_greeted",
         "_held",
         "_latency",
         "_receive",
@@ -78,6 +79,7 @@ class WebSocket(ConnectionScope):
         self._send = send
         self._accepts = accepts
         self._state = WebSocketState.CONNECTING
+        self._greeted = False  # by "websocket.connect"
         self._closed = False  # by the application
         self._end: tuple[int, str] | None = None  # the close code and reason, once receive() has told
         self._held: list[str | bytes] = []  # messages that were not of the kind that was asked for
@@ -178,8 +180,9 @@ class WebSocket(ConnectionScope):
             raise self._gone()
 
     async def _accept(self, subprotocol: str | None, headers: HeaderLines | None) -> None:
-        if self._receiver is None:
+        if self._receiver is None and not self._greeted:
             self._check_event(await self._receive())  # websocket.connect
+            self._greeted = True
         message: Message = {"type": "websocket.accept"}
         if subprotocol is not None:
             message["subprotocol"] = subprotocol

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fasterapi.connection_scope import Receive, Send
+from fasterapi.exception_groups import consists_of
 from fasterapi.handlers import call, check_handler
 from fasterapi.short_response import respond
 from fasterapi.websocket.connection import WebSocket
@@ -59,7 +60,7 @@ class WebSocketEndpoint:
         except Exception as error:
             if ws.is_open:
                 await ws.close(WebSocketClose.INTERNAL_ERROR)
-            elif isinstance(error, WebSocketDisconnect):
+            elif consists_of(error, WebSocketDisconnect):
                 return
             raise
         await ws.close()

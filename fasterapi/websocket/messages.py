@@ -49,7 +49,9 @@ def binary(data: bytes | bytearray | memoryview) -> tuple[Message, int]:
 
 
 def control_payload(data: bytes | str | None) -> bytes:
-    """What a Ping or Pong holds. Raises ValueError for more than 125 bytes."""
+    """What a Ping or Pong holds. Raises ValueError for more than 125 bytes, TypeError for what has none."""
+    if not isinstance(data, (str, bytes, bytearray, memoryview, type(None))):
+        raise TypeError(f"Expected bytes or str, got {type(data)}")
     payload = data.encode() if isinstance(data, str) else bytes(data or b"")
     if len(payload) > MAX_CONTROL_PAYLOAD:
         raise ValueError(f"a ping or pong has at most {MAX_CONTROL_PAYLOAD} bytes, not {len(payload)}")
@@ -57,7 +59,11 @@ def control_payload(data: bytes | str | None) -> bytes:
 
 
 def check_close(code: int, reason: str) -> None:
-    """Raises ValueError for a code that may not be sent (RFC 6455 7.4), and for a reason too long."""
+    """Raises ValueError for a code that may not be sent (RFC 6455 7.4), and for a reason too long; TypeError for others."""
+    if not isinstance(code, int) or not isinstance(reason, str):
+        raise TypeError(
+            f"a close has an int and a str, not {type(code).__name__} and {type(reason).__name__}"
+        )
     if not (1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999):
         raise ValueError(f"close code {code} may not be sent")
     if len(reason.encode()) > MAX_REASON:

@@ -175,7 +175,8 @@ class TestPerformance:
 class TestLeaving:
     @pytest.mark.parametrize("route", ROUTES)
     @pytest.mark.parametrize(
-        "name", ["sleeps", "waits_on_queue", "swallows_once", "sleeps_before", "keeps_sending"]
+        "name",
+        ["sleeps", "waits_on_queue", "swallows_once", "sleeps_before", "keeps_sending", "keep_sending"],
     )
     @pytest.mark.parametrize("reset", [False, True])
     def test_ends_the_handler_wherever_it_waits(

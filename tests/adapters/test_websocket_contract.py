@@ -157,6 +157,20 @@ class TestSending:
             connection.recv(TIMEOUT)
         assert connection.close_reason == "ü" * 61 + "x"
 
+    def test_what_is_of_no_type_is_a_type_error_and_nothing_is_sent(self, perform, outcomes):
+        wrong = [
+            *(["close", [code]] for code in (1000.5, "1000", None)),
+            *(["close", [1000, reason]] for reason in (None, b"x", 5)),
+            *([method, [payload]] for method in ("ping", "pong") for payload in (5, [1], True)),
+            *([method, [5]] for method in ("send", "send_text", "send_bytes")),
+            *([method, [None]] for method in ("send", "send_text", "send_bytes")),
+        ]
+        connection = perform(["accept"], *wrong, ["get", ["is_open"]], ["send", ["open"]])
+        assert connection.recv(TIMEOUT) == "open"
+        told = outcomes()
+        assert [each.split(":")[0] for each in told[1:-2]] == ["TypeError"] * len(wrong)
+        assert told[-2] is True
+
     def test_what_has_no_utf8_is_a_value_error_and_nothing_is_sent(self, perform, outcomes):
         connection = perform(
             ["send", ["first"]], ["send", ["\ud800"]], ["send_json", ["\ud800"]], ["send", ["last"]]

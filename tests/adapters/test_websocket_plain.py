@@ -6,6 +6,7 @@ import asyncio
 import random
 from typing import Any
 
+import anyio
 import pytest
 
 from fasterapi import WebSocket, WebSocketDisconnect, websocket_endpoint
@@ -66,6 +67,20 @@ def test_only_one_close_is_sent(run):
     run(main())
 
 
+def test_an_accept_that_was_refused_can_be_tried_again(run):
+    async def main() -> None:
+        server = Server(text("one"), LEFT)
+        ws = server.websocket()
+        server.error = ValueError("a bad header")
+        with pytest.raises(ValueError, match="a bad header"):
+            await ws.accept(headers=[("a b", "c")])
+        server.error = None
+        await ws.accept()
+        assert await ws.receive() == "one"
+
+    run(main())
+
+
 @pytest.mark.parametrize("error", [OSError("gone"), RuntimeError("a wrong state")])
 def test_what_a_server_raises_to_whoever_sends_to_nobody_is_a_disconnect(run, error):
     async def main() -> None:
@@ -104,13 +119,19 @@ def test_a_client_that_leaves_ends_a_handler_quietly_and_anothers_end_does_not(r
             while True:
                 await ws.receive()
 
+        async def receiving_twice(ws: WebSocket) -> None:
+            async with anyio.create_task_group() as group:
+                group.start_soon(receiving, ws)
+                group.start_soon(receiving, ws)
+
         async def minding(ws: WebSocket) -> None:
             await ws.send("hello")
             raise WebSocketDisconnect(1006)
 
-        server = Server(text("one"), LEFT)
-        await websocket_endpoint(receiving)(server.scope, server.receive, server.send)
-        assert [message["type"] for message in server.sent] == ["websocket.accept"]
+        for handler in (receiving, receiving_twice):
+            server = Server(text("one"), LEFT)
+            await websocket_endpoint(handler)(server.scope, server.receive, server.send)
+            assert [message["type"] for message in server.sent] == ["websocket.accept"]
         server = Server()
         with pytest.raises(WebSocketDisconnect):
             await websocket_endpoint(minding)(server.scope, server.receive, server.send)

@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 from support import sse as shared
 from support.probe import gate, say
 
@@ -316,6 +317,20 @@ async def keeps_sending(sse: SSE) -> None:
     await sse.send("hello")
     while True:
         await sse.send("x" * 65536)
+
+
+@handler
+async def keep_sending(sse: SSE) -> None:
+    """Several tasks that wait in send()."""
+    await sse.send("hello")
+
+    async def one() -> None:
+        while True:
+            await sse.send("x" * 65536)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(one)
+        group.start_soon(one)
 
 
 @handler

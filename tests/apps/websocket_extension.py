@@ -11,6 +11,8 @@ async def call(socket: Any, method: str, *arguments: Any) -> Any:
         payload, *others = [argument.encode() for argument in arguments]
         waiting = [socket.ping(payload), *(socket.ping(other) for other in others)]
         return [await each for each in waiting]
+    if method == "ping_given_up":
+        return socket.ping(arguments[0].encode()).cancel()
     if method == "publish":
         topic, kind, data = arguments
         return socket.publish(topic, **{kind: data if kind == "text" else data.encode()})

@@ -42,6 +42,10 @@ def client(server) -> Iterator[Callable[..., Client]]:
         yield open_one
 
 
+def ignoring_pings(answering: Callable[..., None]) -> Callable[..., None]:
+    return lambda frame: None if frame.opcode is Opcode.PING else answering(frame)
+
+
 def test_a_ping_is_awaited_for_the_seconds_until_its_pong(client):
     one = client()
     [seconds] = one.ask("ping", "")
@@ -59,9 +63,7 @@ def test_a_ping_that_cannot_be_sent_says_why(client):
 
 def test_a_ping_that_is_never_answered_ends_with_the_connection(client, server):
     one = client()
-    protocol = one.connection.protocol
-    answering = protocol.recv_frame
-    protocol.recv_frame = lambda frame: None if frame.opcode is Opcode.PING else answering(frame)
+    one.connection.protocol.recv_frame = ignoring_pings(one.connection.protocol.recv_frame)
     one.tell("ping_later")
     one.ask("statistics")
     one.connection.close(4000, "bye")
@@ -72,6 +74,12 @@ def test_a_ping_that_is_never_answered_ends_with_the_connection(client, server):
         "send_text: the client has disconnected",
     ):
         assert server.output.wait(lambda lines, told=told: f"{told}\n" in lines, TIMEOUT), server.output.items
+
+
+def test_a_ping_that_was_given_up_leaves_nothing_behind(client):
+    one = client()
+    one.connection.protocol.recv_frame = ignoring_pings(one.connection.protocol.recv_frame)
+    assert [one.ask("ping_given_up", "same") for _ in range(3)] == [True] * 3
 
 
 def test_pongs_are_events_where_they_are_asked_for(client):
