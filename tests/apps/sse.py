@@ -384,7 +384,7 @@ async def _route(scope: Scope, receive: Receive, send: Send) -> None:
         async def seen(message: Message) -> None:
             nonlocal count
             count += 1
-            if count % 3 == 0:  # messages that were not kept in order would pass each other here
+            if count % 3 == 2:  # messages that were not kept in order would pass each other here
                 await asyncio.sleep(0)
             await send(message)
 
