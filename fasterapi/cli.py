@@ -97,7 +97,7 @@ def run_command(ctx: click.Context, /, target: str | None, app_dir: str, **optio
 
     TARGET is module:attribute, a module, a file or a directory. Without it, main.py, app.py and
     api.py are looked for here and in app/. Where no attribute is given, the object named app, then
-    api, then any FastAPI or Starlette instance is served. [env var: FASTERAPI_APP]
+    api, then any FastAPI, Starlette or fasterapi.App instance is served. [env var: FASTERAPI_APP]
     """
     config = _make_config(ctx, options)
     if app_dir and not os.path.isdir(app_dir):

@@ -122,8 +122,8 @@ def default_module(package: ModuleType) -> str | None:
 def find_application(module: ModuleType, *, factory: bool = False) -> str:
     """The name of the application in ``module``, or of its factory.
 
-    First ``app`` and ``api`` if they are ASGI applications, then any FastAPI or Starlette instance,
-    then ``app`` and ``api`` if they can be called at all. Raises ``NotFound``.
+    First ``app`` and ``api`` if they are ASGI applications, then any FastAPI, Starlette or
+    ``fasterapi.App`` instance, then ``app`` and ``api`` if they can be called at all. Raises ``NotFound``.
     """
     names = vars(module)
     if factory:
@@ -142,7 +142,7 @@ def find_application(module: ModuleType, *, factory: bool = False) -> str:
             return name
     raise NotFound(
         f'No application found in module "{module.__name__}": it has no "app" or "api", '
-        "and no FastAPI or Starlette instance."
+        "and no FastAPI, Starlette or fasterapi.App instance."
     )
 
 
@@ -153,8 +153,8 @@ def _is_application(value: Any) -> bool:
 
 
 def _is_framework_instance(value: Any) -> bool:
-    """By name, because neither framework need be installed."""
-    frameworks = {("FastAPI", "fastapi"), ("Starlette", "starlette")}
+    """By name, because no framework need be installed."""
+    frameworks = {("FastAPI", "fastapi"), ("Starlette", "starlette"), ("App", "fasterapi")}
     return any(
         (base.__name__, base.__module__.partition(".")[0]) in frameworks for base in type(value).__mro__
     )

@@ -121,6 +121,14 @@ class FastAPI:
     def __call__(self) -> None: ...
 
 
+class App:
+    """The same of ours, which needs Starlette."""
+
+    __module__ = "fasterapi.app"
+
+    def __call__(self) -> None: ...
+
+
 class Subclass(FastAPI):
     __module__ = "mine"
 
@@ -138,6 +146,7 @@ def plain() -> None: ...
         ({"app": plain, "api": FastAPI()}, "api"),
         ({"app": plain, "service": Subclass()}, "service"),
         ({"zebra": FastAPI(), "mule": FastAPI()}, "mule"),
+        ({"app": plain, "site": App()}, "site"),
         ({"app": plain}, "app"),
         ({"app": 1, "api": plain}, "api"),
         ({"app": sys, "other": coroutine_app}, None),
