@@ -186,6 +186,7 @@ class _Channel:
     def add(self, member: Subscription | Forwarding) -> None:
         if isinstance(member, Subscription):
             self.subscriptions[member] = None
+            member.begin()
         else:
             self._topics.add(member)
 

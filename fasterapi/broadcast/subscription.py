@@ -48,6 +48,7 @@ class Subscription:
     Iteration ends when the Broadcaster disconnects, after what was queued.
 
     Raises (from iteration):
+        RuntimeError: it was not entered.
         SubscriberTooSlow: the policy is ``disconnect``, and more was published than the limits allow. What waited is gone.
     """
 
@@ -60,7 +61,7 @@ class Subscription:
         self._membership = membership
         self._queue: deque[Message | Lost] = deque()
         self._size = 0
-        self._ended = False
+        self._begun = self._ended = False
         self.error: SubscriberTooSlow | None = None
         """Set by the policy ``disconnect``."""
         self._when_failed: Callable[[], object] | None = None
@@ -86,6 +87,10 @@ class Subscription:
         self.end()
 
     def __aiter__(self) -> Subscription:
+        if not self._begun:
+            raise RuntimeError(
+                "nothing is subscribed to yet: async with broadcaster.subscribe(…) as subscription"
+            )
         return self
 
     async def __anext__(self) -> Message:
@@ -103,6 +108,10 @@ class Subscription:
             if self._ended:
                 raise StopAsyncIteration
             await self._wait()
+
+    def begin(self) -> None:
+        """Who publishes knows of it."""
+        self._begun = True
 
     def offer(self, message: Message) -> None:
         """Queues a message; by the policy, older ones make room or the subscription fails."""

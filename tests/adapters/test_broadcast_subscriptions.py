@@ -199,6 +199,16 @@ def test_disconnecting_ends_an_iteration_after_what_was_queued(run):
     assert run(main()) == (["last"], "ended")
 
 
+def test_an_iteration_without_entering_does_not_wait_for_ever(run):
+    async def main():
+        async with Broadcaster() as broadcaster:
+            with pytest.raises(RuntimeError, match=r"async with broadcaster\.subscribe"):
+                async for _ in broadcaster.subscribe("news"):
+                    pass
+
+    run(main())
+
+
 def test_one_task_reads(run):
     async def main():
         async with Broadcaster() as broadcaster, broadcaster.subscribe("a") as one:
