@@ -16,7 +16,8 @@ OVERHEAD = 200
 
 
 class EventLog(Generic[Key]):
-    """Keys grow. The log has all events behind ``start``; what exceeds a bound goes, oldest first."""
+    """Keys grow. The log has all events behind ``start``; what exceeds a bound goes, oldest first. The newest stays, however
+    large it is: those who wait would never get it otherwise."""
 
     def __init__(self, start: Key, max_events: int, max_bytes: int) -> None:
         self.start: Key = start
@@ -34,7 +35,9 @@ class EventLog(Generic[Key]):
         self._entries.append((key, event))
         self._bytes += _size(event)
         self.last = key
-        while len(self._entries) > self._max_events or self._bytes > self._max_bytes:
+        while len(self._entries) > max(1, self._max_events) or (
+            self._bytes > self._max_bytes and len(self._entries) > 1
+        ):
             self.start, oldest = self._entries.popleft()
             self._bytes -= _size(oldest)
         self._wake()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Protocol
 
 from fasterapi.sse.encoder import encode_comment, encode_event
@@ -45,8 +46,8 @@ class MemoryHistory:
     """A history of one process.
 
     Args:
-        max_events, max_bytes: kept for each channel (bytes: about).
-        max_channels: kept at the same time; those that nobody follows go first.
+        max_events, max_bytes: kept for each channel (bytes: about, and a single event may have more).
+        max_channels: kept at the same time, besides those that somebody follows.
     """
 
     def __init__(self, max_events: int = 1000, max_bytes: int = 1 << 20, max_channels: int = 1000) -> None:
@@ -104,16 +105,17 @@ class MemoryHistory:
     def _log(self, channel: str) -> EventLog[int]:
         log = self._logs.pop(channel, None)
         if log is None:
-            if len(self._logs) >= self._max_channels:
-                self._forget_one()
+            self._make_room()
             log = EventLog(self._forgotten, self._max_events, self._max_bytes)
         self._logs[channel] = log  # as the last one used
         return log
 
-    def _forget_one(self) -> None:
-        oldest = next((channel for channel in self._logs if channel not in self._followers), None)
-        if oldest is not None:
-            del self._logs[oldest]
+    def _make_room(self) -> None:
+        """For one more channel."""
+        excess = len(self._logs) + 1 - self._max_channels
+        unfollowed = (channel for channel in self._logs if channel not in self._followers)
+        for channel in list(islice(unfollowed, max(0, excess))):
+            del self._logs[channel]
             # Any channel that comes now may have been that one.
             self._forgotten = self._count
 

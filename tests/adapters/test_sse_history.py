@@ -7,7 +7,7 @@ import itertools
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -204,6 +204,34 @@ class TestUnknown:
             with pytest.raises(UnknownEventId):
                 await history.replay("a", ids[15])
             assert len(await history.replay("c", position)) == 1
+
+        run(main())
+
+    def test_an_event_larger_than_the_bound_reaches_its_followers(self, open_history: Any, run: Run) -> None:
+        async def main() -> None:
+            async with open_history(max_bytes=1000) as history:
+                start = await history.position("c")
+                async with aclosing(history.follow("c", start)) as events:
+                    for text in ("small", "x" * 2000, "y" * 2000, "small again"):
+                        await history.append("c", text)
+                        assert (await anext(events)).data == text
+
+        run(main())
+
+    def test_channels_that_nobody_follows_any_more_go_too(self, run: Run) -> None:
+        async def main() -> None:
+            history = MemoryHistory(max_channels=2)
+            async with AsyncExitStack() as stack:
+                for name in "abcdef":
+                    events = await stack.enter_async_context(aclosing(history.follow(name)))
+                    first = asyncio.ensure_future(anext(events))
+                    await asyncio.sleep(0)
+                    await history.append(name, name)
+                    assert (await first).data == name
+            start = await history.position("g")
+            await history.append("g", "g")
+            assert data(await history.replay("g", start)) == ["g"]
+            assert len(history._logs) == 2
 
         run(main())
 
