@@ -56,10 +56,12 @@ class Broadcaster:
         """Ends the iterations of all subscriptions. Nothing happens if not connected."""
         if self._connected:
             self._connected = False
-            await self._backend.stop()
-            for channel in self._channels.values():
-                for subscription in channel.subscriptions:
-                    subscription.end()
+            try:
+                await self._backend.stop()
+            finally:
+                for channel in self._channels.values():
+                    for subscription in channel.subscriptions:
+                        subscription.end()
 
     async def __aenter__(self) -> Broadcaster:
         await self.connect()
@@ -150,9 +152,11 @@ class Broadcaster:
     def leave(self, member: Subscription | Forwarding) -> None:
         """For subscriptions and forwardings only."""
         channel = self._channels.get(member.channel)
-        if channel is not None and channel.remove(member) and channel.empty:
-            del self._channels[member.channel]
-            self._backend.unsubscribe(member.channel)
+        if channel is not None:
+            channel.remove(member)
+            if channel.empty:
+                del self._channels[member.channel]
+                self._backend.unsubscribe(member.channel)
 
     def deliver(self, channel: str, message: Message) -> None:
         """For the backend only."""
@@ -190,11 +194,12 @@ class _Channel:
         else:
             self._topics.add(member)
 
-    def remove(self, member: Subscription | Forwarding) -> bool:
-        """Whether it was there."""
+    def remove(self, member: Subscription | Forwarding) -> None:
+        """Nothing happens if it is not there."""
         if isinstance(member, Subscription):
-            return self.subscriptions.pop(member, member) is None
-        return self._topics.remove(member)
+            self.subscriptions.pop(member, None)
+        else:
+            self._topics.remove(member)
 
     def deliver(self, message: Message) -> None:
         for subscription in self.subscriptions:

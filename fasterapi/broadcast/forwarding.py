@@ -143,15 +143,18 @@ class NativeTopics:
 
     def add(self, member: Forwarding) -> None:
         topic = self._topic(member)
-        member.native.subscribe(topic)
+        try:
+            member.native.subscribe(topic)
+        except OSError:  # the client has gone, which the application's next receive says
+            return
         sockets = self._sockets.setdefault(topic, {})
         sockets[member.native] = sockets.get(member.native, 0) + 1
 
-    def remove(self, member: Forwarding) -> bool:
+    def remove(self, member: Forwarding) -> None:
         topic = self._topic(member)
         sockets = self._sockets.get(topic, {})
         if member.native not in sockets:
-            return False
+            return
         sockets[member.native] -= 1
         if sockets[member.native] == 0:
             del sockets[member.native]
@@ -161,7 +164,6 @@ class NativeTopics:
                 pass
         if not sockets:
             del self._sockets[topic]
-        return True
 
     def publish(self, message: Message) -> None:
         payload = {"text": message} if isinstance(message, str) else {"bytes": message}

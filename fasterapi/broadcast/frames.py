@@ -118,6 +118,6 @@ class FrameProtocol(asyncio.Protocol):
 
 def peer_user(connection: socket.socket) -> int:
     """The user id of the process at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
-    size = struct.calcsize("3i")
-    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return int(user)
+    credentials = struct.Struct("iII")  # ucred: pid, uid, gid
+    given = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
+    return int(credentials.unpack(given)[1])

@@ -27,10 +27,12 @@ class HostBackend(ReconnectingBackend):
         self._end: asyncio.Future[str] | None = None
 
     async def stop(self) -> None:
-        await super().stop()
-        if self._relay is not None:
-            self._relay.stop()
-            self._relay = None
+        try:
+            await super().stop()
+        finally:
+            if self._relay is not None:
+                self._relay.stop()
+                self._relay = None
 
     async def _open(self) -> None:
         directory = private_directory(self._name)

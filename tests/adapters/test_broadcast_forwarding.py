@@ -74,6 +74,14 @@ def test_a_client_that_leaves_takes_its_forwarding_along(client, serve):
     assert publish(server, b"x") == {"channels": 0}
 
 
+def test_forwarding_to_a_client_that_has_left_leaves_nothing(client, serve):
+    server = serve("apps.broadcasting:app")
+    client(server, "/late").close()
+    assert server.output.wait(lambda lines: "late listener left\n" in lines, TIMEOUT), server.stdout
+    assert publish(server, b"x") == {"channels": 0}
+    assert "late\n" in server.stdout
+
+
 def test_a_client_that_is_too_slow_is_closed_by_policy_and_the_others_go_on(client, serve, server_name):
     server = serve("apps.broadcasting:app")
     quick = client(server, max_queue=None, max_size=None)

@@ -50,6 +50,18 @@ async def listen(websocket: WebSocket) -> None:
     print("listener left", flush=True)
 
 
+async def late(websocket: WebSocket) -> None:
+    """Forwards to a client that has left."""
+    await websocket.accept()
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
+    try:
+        async with broadcaster.forward("late", websocket):
+            print("late", flush=True)
+    finally:
+        print("late listener left", flush=True)
+
+
 async def publish(request: Request) -> Response:
     await broadcaster.publish("chat", await request.body())
     return JSONResponse({"channels": len(broadcaster._channels)})
@@ -59,6 +71,7 @@ app = Starlette(
     routes=[
         WebSocketRoute("/chat", chat),
         WebSocketRoute("/listen", listen),
+        WebSocketRoute("/late", late),
         Route("/publish", publish, methods=["POST"]),
     ],
     lifespan=broadcaster.lifespan,
