@@ -25,10 +25,12 @@ class Departure:
         self._ended = False
 
     def client_left(self) -> None:
-        """Cancels the task, and again after each ``grace`` seconds that it goes on."""
+        """Cancels the task, and again after each ``grace`` seconds that it goes on; one that the server has stopped has its
+        grace already."""
         if not self.left:
             self.left = True
-            self._cancel(LEFT)
+            if not self.stopped:
+                self._cancel(LEFT)
 
     def told(self) -> None:
         """An exception of ``send()`` says it; the handler's task needs no cancellation unless it goes on."""
