@@ -477,7 +477,12 @@ class WebSocket(ConnectionScope):
         """ASGI's call; what it raises because the connection has ended is ours."""
         try:
             return await call(*arguments)
-        except (OSError, RuntimeError) as error:  # servers that raise no OSError call it a wrong state
+        except OSError as error:
+            raise self._gone() from error
+        except RuntimeError as error:
+            # Servers that raise no OSError call it a wrong state. From this one it is a middleware's fault.
+            if self._socket is not None:
+                raise
             raise self._gone() from error
 
     def _check_event(self, event: Message) -> None:

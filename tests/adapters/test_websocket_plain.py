@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -99,6 +100,20 @@ def test_what_a_server_raises_to_whoever_sends_to_nobody_is_a_disconnect(run, er
             with pytest.raises(WebSocketDisconnect) as raised:
                 await call
             assert (raised.value.code, raised.value.reason) == (4002, "left")
+
+    run(main())
+
+
+def test_a_middlewares_fault_on_this_server_is_no_disconnect(run):
+    async def main() -> None:
+        server = Server()
+        server.scope["extensions"]["fasterapi.websocket"] = {"socket": SimpleNamespace(close_code=None)}
+        ws = server.websocket()
+        await ws.accept()
+        server.error = RuntimeError("a fault")
+        with pytest.raises(RuntimeError, match="a fault"):
+            await ws.send("x")
+        assert ws.is_open
 
     run(main())
 
