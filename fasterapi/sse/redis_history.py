@@ -2,21 +2,27 @@
 
 Each channel that somebody follows here has one reader, which waits in XREAD and fills a log in memory; followers read from that log, and
 from Redis (XRANGE) what is older.
+
+A Redis that was started anew, or another one in its place, may lack events that it had confirmed. So each entry and each id names the
+run of the server that gave it, and where one run follows the other, events count as lost.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 try:
     from redis.asyncio import Redis
-    from redis.exceptions import RedisError, ResponseError
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisError
 except ImportError as error:
     raise ImportError("RedisHistory needs the package redis: pip install 'fasterapi[redis]'") from error
 
@@ -30,19 +36,46 @@ BLOCK = 5.0
 RETRY = (0.05, 1.0)
 """Seconds after which a reader that has lost Redis tries again: the first time, and at most."""
 _FAILURES = (RedisError, OSError, asyncio.TimeoutError)
-_ID = re.compile("([0-9]{1,20})-([0-9]{1,20})")
+_ID = re.compile("([0-9a-f]{0,8})-([0-9]{1,20})-([0-9]{1,20})")
 _LARGEST = 2**64 - 1
-"""Either half of an id, in Redis."""
+"""Either half of an entry's id."""
+_APPEND = """
+local run = (string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''):sub(1, 8)
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'event', ARGV[1], 'run', run)
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return run .. '-' .. id
+"""
 _log = logging.getLogger("fasterapi.sse")
+
+
+class _State(NamedTuple):
+    """Of a stream."""
+
+    run: str
+    """Of the server."""
+    first: Id
+    last: Id
+    """The last id that was given."""
+    whole: bool
+    """Whether nothing was cut off."""
+
+
+class _Log(EventLog[Id]):
+    """Of one run of the server."""
+
+    def __init__(self, run: str, start: Id, max_events: int, max_bytes: int) -> None:
+        super().__init__(start, max_events, max_bytes)
+        self.run = run
 
 
 class _Reader:
     """Of one channel, for all who follow it here."""
 
     task: asyncio.Task[None]
+    log: _Log
+    """Once it is ready."""
 
     def __init__(self) -> None:
-        self.log: EventLog[Id] | None = None
         self.followers = 0
         self.ready = asyncio.Event()
 
@@ -74,14 +107,19 @@ class RedisHistory:
         max_bytes: int = 1 << 20,
         ttl: int = 86_400,
     ) -> None:
+        # Without that package's own retries, by which an event may be appended twice; and with RESP2, where it sees that a
+        # connection it has kept is broken.
         self._redis: Any = Redis.from_url(
             url,
+            protocol=2,
             decode_responses=True,
             encoding_errors="replace",  # what somebody else has put there must not end a reader
             socket_connect_timeout=BLOCK,
             socket_timeout=3 * BLOCK,
             max_connections=_LARGEST,  # one for each channel that is followed
+            retry=Retry(NoBackoff(), 0),
         )
+        self._append: Any = self._redis.register_script(_APPEND)
         self._prefix = prefix
         self._max_events = max_events
         self._max_bytes = max_bytes
@@ -90,37 +128,41 @@ class RedisHistory:
 
     async def append(self, channel: str, event: Any) -> str:
         kept = as_kept(event)
-        stream = self._prefix + channel
-        entry = {"event": json.dumps([kept.data, kept.event, kept.retry, kept.comment])}
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xadd(stream, entry, maxlen=self._max_events, approximate=True)
-            pipe.expire(stream, self._ttl)
-            event_id, _ = await pipe.execute()
-        return str(event_id)
+        text = json.dumps([kept.data, kept.event, kept.retry, kept.comment])
+        arguments = [text, self._max_events, self._ttl]
+        return str(await self._append(keys=[self._prefix + channel], args=arguments))
 
     async def replay(self, channel: str, after: str) -> list[ServerSentEvent]:
-        key, found = _key(after), []
-        while batch := await self._older(channel, key):
+        found: list[ServerSentEvent] = []
+        run, key = _place(after)
+        while batch := await self._older(channel, run, key):
             found += [event for _, event in batch]
             key = batch[-1][0]
         return found
 
     async def follow(self, channel: str, after: str | None = None) -> AsyncGenerator[ServerSentEvent, None]:
-        async with self._reading(channel) as log:
-            key = log.last if after is None else _key(after)
+        async with self._reading(channel) as reader:
+            log = reader.log
+            run, key = (log.run, log.last) if after is None else _place(after)
             while True:
-                behind = key < log.start
-                batch = await self._patiently(channel, key) if behind else log.after(key)
+                # A client may come from another process, and be ahead of the reader of this one.
+                by_log = run == log.run and log.start <= key <= log.last
+                batch = log.after(key) if by_log else await self._patiently(channel, run, key)
                 for number, event in batch:
                     yield event
                     key = number
-                if not batch:
-                    if behind or log.broken:
-                        raise UnknownEventId(_id(key))
+                if batch:
+                    continue
+                if run == log.run and (log.broken or key < log.start):
+                    raise UnknownEventId(_id(run, key))
+                if log is reader.log:
                     await log.wait()
+                if run != log.run:
+                    log = reader.log
 
     async def position(self, channel: str) -> str:
-        return _id((await self._state(self._prefix + channel))[1])
+        state = await self._state(self._prefix + channel)
+        return _id(state.run, state.last)
 
     async def aclose(self) -> None:
         """Ends the readers and closes the connections."""
@@ -128,8 +170,8 @@ class RedisHistory:
         await self._redis.aclose()
 
     @asynccontextmanager
-    async def _reading(self, channel: str) -> AsyncIterator[EventLog[Id]]:
-        """The log of the channel's reader, which works as long as somebody is in here."""
+    async def _reading(self, channel: str) -> AsyncIterator[_Reader]:
+        """The channel's reader, which works as long as somebody is in here."""
         reader = self._readers.get(channel)
         if reader is None:
             reader = self._readers[channel] = _Reader()
@@ -137,8 +179,7 @@ class RedisHistory:
         reader.followers += 1
         try:
             await reader.ready.wait()
-            assert reader.log is not None
-            yield reader.log
+            yield reader
         finally:
             reader.followers -= 1
             if not reader.followers:
@@ -154,17 +195,18 @@ class RedisHistory:
                     await self._begin(stream, reader)
                     lost, pause = False, RETRY[0]
                 log = reader.log
-                assert log is not None
                 answer = await self._redis.xread(
-                    {stream: _id(log.last)}, count=BATCH, block=int(BLOCK * 1000)
+                    {stream: _entry_id(log.last)}, count=BATCH, block=int(BLOCK * 1000)
                 )
                 entries = answer[0][1] if answer else []
                 if len(entries) >= min(BATCH, self._max_events):
                     # So many may have driven out others that were not read: XREAD goes on behind them in silence.
                     await self._begin(stream, reader)
                 if log is reader.log:
-                    for event_id, entry in entries:
-                        log.append(_key(event_id), _event(event_id, entry))
+                    for entry_id, entry in entries:
+                        if (run := entry.get("run", log.run)) != log.run:
+                            log = self._break_off(reader, run, log.last)
+                        log.append(_key(entry_id), _event(run, entry_id, entry))
             except _FAILURES as error:
                 if pause == RETRY[0]:
                     _log.warning("%s cannot be read from Redis (%s)", stream, error)
@@ -174,46 +216,65 @@ class RedisHistory:
 
     async def _begin(self, stream: str, reader: _Reader) -> None:
         """At the stream's end, or where the reader was if the stream still has what follows."""
-        first, last, _ = await self._state(stream)
-        if reader.log is None:
-            reader.log = EventLog(last, self._max_events, self._max_bytes)
+        state = await self._state(stream)
+        if not reader.ready.is_set():
+            reader.log = self._new_log(state.run, state.last)
             reader.ready.set()
-        elif not first <= reader.log.last <= last:
-            reader.log.break_off()
-            reader.log = EventLog(last, self._max_events, self._max_bytes)
+        elif reader.log.run != state.run or not state.first <= reader.log.last <= state.last:
+            self._break_off(reader, state.run, state.last)
 
-    async def _state(self, stream: str) -> tuple[Id, Id, bool]:
-        """The first id, the last one that was given, and whether all events are there."""
-        try:
-            info = await self._redis.xinfo_stream(stream)
-        except ResponseError as error:
-            if "no such key" not in str(error):
-                raise
-            return (0, 0), (0, 0), True
+    def _break_off(self, reader: _Reader, run: str, start: Id) -> _Log:
+        """Events are missing: whoever follows by the log so far is told, and the next one begins."""
+        old, reader.log = reader.log, self._new_log(run, start)
+        old.break_off()
+        return reader.log
+
+    def _new_log(self, run: str, start: Id) -> _Log:
+        return _Log(run, start, self._max_events, self._max_bytes)
+
+    async def _state(self, stream: str) -> _State:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.xinfo_stream(stream)
+            pipe.info("server")
+            info, server = await pipe.execute(raise_on_error=False)
+        if isinstance(server, Exception):
+            raise server
+        run = str(server.get("run_id", ""))[:8]
+        if isinstance(info, Exception):
+            if "no such key" not in str(info):
+                raise info
+            return _State(run, (0, 0), (0, 0), True)
         last = _key(info["last-generated-id"])
         first = _key(info["first-entry"][0]) if info["first-entry"] else last
-        return first, last, info.get("entries-added") == info["length"]
+        return _State(run, first, last, info.get("entries-added") == info["length"])
 
-    async def _patiently(self, channel: str, key: Id) -> list[tuple[Id, ServerSentEvent]]:
+    async def _patiently(self, channel: str, run: str, key: Id) -> list[tuple[Id, ServerSentEvent]]:
         while True:
             try:
-                return await self._older(channel, key)
+                return await self._older(channel, run, key)
             except _FAILURES:
                 await asyncio.sleep(RETRY[1])
 
-    async def _older(self, channel: str, key: Id) -> list[tuple[Id, ServerSentEvent]]:
-        """The first events behind ``key``, by XRANGE. Raises ``UnknownEventId``."""
+    async def _older(self, channel: str, run: str, key: Id) -> list[tuple[Id, ServerSentEvent]]:
+        """The first events behind ``key`` of the same run, by XRANGE. Raises ``UnknownEventId``."""
         stream = self._prefix + channel
         # Read first: what is cut off in between is then told as lost, never lost in silence.
-        entries = await self._redis.xrange(stream, f"({_id(key)}", "+", count=BATCH)
-        first, last, whole = await self._state(stream)
-        if not (first <= key <= last or (key == (0, 0) and whole)):
-            raise UnknownEventId(_id(key))
-        return [(_key(event_id), _event(event_id, entry)) for event_id, entry in entries]
+        entries = await self._redis.xrange(stream, f"({_entry_id(key)}", "+", count=BATCH)
+        state = await self._state(stream)
+        if not (state.first <= key <= state.last or (key == (0, 0) and state.whole)):
+            raise UnknownEventId(_id(run, key))
+        found = [
+            (_key(entry_id), _event(run, entry_id, entry))
+            for entry_id, entry in itertools.takewhile(lambda each: each[1].get("run", run) == run, entries)
+        ]
+        if not found and (entries or run != state.run):
+            raise UnknownEventId(_id(run, key))
+        return found
 
 
-def _event(event_id: str, entry: dict[str, str]) -> ServerSentEvent:
+def _event(run: str, entry_id: str, entry: dict[str, str]) -> ServerSentEvent:
     """Of an entry that no history has made only the id."""
+    event_id = f"{run}-{entry_id}"
     try:
         data, name, retry, comment = json.loads(entry["event"])
     except (KeyError, TypeError, ValueError):
@@ -221,13 +282,25 @@ def _event(event_id: str, entry: dict[str, str]) -> ServerSentEvent:
     return ServerSentEvent(data, name, event_id, retry, comment)
 
 
-def _id(key: Id) -> str:
+def _entry_id(key: Id) -> str:
+    """Redis's own."""
     return f"{key[0]}-{key[1]}"
 
 
-def _key(event_id: str) -> Id:
+def _id(run: str, key: Id) -> str:
+    return f"{run}-{_entry_id(key)}"
+
+
+def _key(entry_id: str) -> Id:
+    first, _, second = entry_id.partition("-")
+    return int(first), int(second)
+
+
+def _place(event_id: str) -> tuple[str, Id]:
     match = _ID.fullmatch(event_id)
-    key = (int(match[1]), int(match[2])) if match else (_LARGEST + 1, 0)
+    if match is None:
+        raise UnknownEventId(event_id)
+    key = int(match[2]), int(match[3])
     if max(key) > _LARGEST:
         raise UnknownEventId(event_id)
-    return key
+    return match[1], key

@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from support.redis_server import RedisServer
 from support.server import ServerProcess
 
 from fasterapi import MemoryHistory, RedisHistory, ServerSentEvent, UnknownEventId, sse_connect
+from fasterapi.sse import redis_history
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 KINDS = ("memory", "redis")
@@ -50,6 +52,17 @@ async def take(events: Any, count: int) -> list[ServerSentEvent]:
 
 def data(events: list[ServerSentEvent]) -> list[Any]:
     return [event.data for event in events]
+
+
+async def followed_until_unknown(events: Any) -> tuple[list[str | None], str]:
+    """The ids of what it gives, and the one of which it says that it is unknown."""
+    ids = []
+    try:
+        async for event in events:
+            ids.append(event.id)
+    except UnknownEventId as error:
+        return ids, error.event_id
+    raise AssertionError("it ended")
 
 
 class TestOrder:
@@ -158,6 +171,8 @@ class TestUnknown:
                 for event_id in (last[:-1] + str(int(last[-1]) + 1), await MemoryHistory().append("c", "x")):
                     with pytest.raises(UnknownEventId):
                         await history.replay("c", event_id)
+                    with pytest.raises(UnknownEventId):
+                        await anext(history.follow("c", event_id))
 
         run(main())
 
@@ -347,6 +362,92 @@ class TestRedis:
             with pytest.raises(RedisError, match="WRONGTYPE"):
                 await history.position("c")
             await redis.aclose()
+            await history.aclose()
+
+        run(main())
+
+    def test_one_that_has_lost_confirmed_events_is_told_as_a_loss(
+        self, tmp_path: Path, run: Run, tag: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After a power failure its file ends earlier. What is appended later must not hide the gap from anybody."""
+        # The reader notices late.
+        monkeypatch.setattr(redis_history, "RETRY", (1.0, 1.0))
+        redis = RedisServer(tmp_path, append_only=True)
+        redis.start()
+
+        async def main() -> None:
+            history = RedisHistory(redis.url, prefix=tag)
+            empty = await history.position("b")
+            await history.append("b", "lost")
+            ids = [await history.append("c", str(number)) for number in range(10)]
+            async with aclosing(history.follow("c", ids[8])) as events:
+                assert (await anext(events)).data == "9"
+                await asyncio.to_thread(redis.stop)
+                redis.cut_append_only_file(1000)
+                await asyncio.to_thread(redis.start)
+                kept, unknown = await followed_until_unknown(history.follow("c", ids[0]))
+                assert kept == ids[1 : 1 + len(kept)]
+                assert 1 < len(kept) < 9
+                assert unknown == kept[-1]
+                with pytest.raises(UnknownEventId):
+                    await history.replay("c", kept[-1])
+                # From now on, for one who comes before the reader has noticed and for one who comes later.
+                position = await history.position("c")
+                async with aclosing(history.follow("c", position)) as early:
+                    first = asyncio.ensure_future(anext(early))
+                    with pytest.raises(UnknownEventId):
+                        await anext(events)
+                    await history.append("b", "after")
+                    new = await history.append("c", "after")
+                    assert (await first).id == new
+                    for event_id in (ids[0], kept[-1], ids[9]):
+                        _, unknown = await followed_until_unknown(history.follow("c", event_id))
+                        assert unknown == (ids[9] if event_id == ids[9] else kept[-1])
+            for channel, event_id in (("b", empty), ("c", ids[0]), ("c", ids[9])):
+                with pytest.raises(UnknownEventId):
+                    await history.replay(channel, event_id)
+            assert [event.id for event in await history.replay("c", position)] == [new]
+            await history.aclose()
+
+        run(main())
+        redis.stop()
+
+    def test_one_that_was_started_anew_is_told_at_once(self, tmp_path: Path, run: Run, tag: str) -> None:
+        """Nobody can know whether its file was whole."""
+        redis = RedisServer(tmp_path, append_only=True)
+        redis.start()
+
+        async def main() -> None:
+            history = RedisHistory(redis.url, prefix=tag)
+            start = await history.position("c")
+            async with aclosing(history.follow("c", start)) as events:
+                last = await history.append("c", "before")
+                assert (await anext(events)).data == "before"
+                await asyncio.to_thread(redis.stop)
+                await asyncio.to_thread(redis.start)
+                with pytest.raises(UnknownEventId) as caught:
+                    await anext(events)
+                assert caught.value.event_id == last
+            await history.aclose()
+
+        run(main())
+        redis.stop()
+
+    def test_an_entry_of_another_run_of_redis_is_told_as_a_loss(
+        self, shared_redis: RedisServer, run: Run, tag: str
+    ) -> None:
+        """Who reads may not have noticed that Redis was started anew."""
+
+        async def main() -> None:
+            history = RedisHistory(shared_redis.url, prefix=tag)
+            start = await history.position("c")
+            async with aclosing(history.follow("c", start)) as events:
+                await history.append("c", "before")
+                assert (await anext(events)).data == "before"
+                async with shared_redis.client() as redis:
+                    await redis.xadd(f"{tag}c", {**ENTRY, "run": "0"})
+                with pytest.raises(UnknownEventId):
+                    await anext(events)
             await history.aclose()
 
         run(main())

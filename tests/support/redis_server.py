@@ -16,10 +16,12 @@ STOP_LIMIT = 20.0
 
 
 class RedisServer:
-    """Keeps nothing on disk: what it holds is lost when it stops. Its files go to ``directory``."""
+    """Its files go to ``directory``. It keeps nothing: what it holds is lost when it stops, unless ``append_only`` has it
+    write a file, which goes to the disk every second."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, append_only: bool = False) -> None:
         self._directory = directory
+        self._append_only = append_only
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
 
@@ -45,7 +47,8 @@ class RedisServer:
             "bind": "127.0.0.1",
             "dir": str(self._directory),
             "save": "",
-            "appendonly": "no",
+            "appendonly": "yes" if self._append_only else "no",
+            "appendfsync": "everysec",
         }
         self._process = process = subprocess.Popen(
             ["redis-server", *(word for name, value in options.items() for word in (f"--{name}", value))],
@@ -68,6 +71,12 @@ class RedisServer:
         process.wait()
         self._process = None
         return False
+
+    def cut_append_only_file(self, size: int) -> None:
+        """Takes bytes from the end of the file of a Redis that has stopped, as a power failure does."""
+        [path] = self._directory.glob("appendonlydir/*.incr.aof")
+        with path.open("r+b") as file:
+            file.truncate(max(0, path.stat().st_size - size))
 
     def stop(self) -> None:
         """At once, as if the machine had failed. Nothing happens if it does not run."""
