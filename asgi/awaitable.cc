@@ -159,27 +159,17 @@ int clear(PyObject* object) {
   return 0;
 }
 
-void deallocate(PyObject* object) {
-  PyTypeObject* type = Py_TYPE(object);
-  PyObject_GC_UnTrack(object);
+void end_object(PyObject* object) {
   clear(object);
   self_of(object).~Awaitable();
-  type->tp_free(object);
-  Py_DECREF(type);
 }
-
-PyMethodDef kMethods[] = {{"send", coroutine_send<resume_guarded>, METH_O, nullptr},
-                          {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(throw_error)),
-                           METH_FASTCALL, nullptr},
-                          {"close", close, METH_NOARGS, nullptr},
-                          {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot kSlots[] = {
     {Py_tp_doc, const_cast<char*>("What receive() and send() return when they have to wait.")},
-    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate<end_object>)},
     {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(clear)},
-    {Py_tp_methods, kMethods},
+    {Py_tp_methods, coroutine_methods<resume_guarded, throw_error, close>},
     {Py_tp_iter, reinterpret_cast<void*>(itself)},
     {Py_tp_iternext, reinterpret_cast<void*>(coroutine_next<resume_guarded>)},
     {Py_am_await, reinterpret_cast<void*>(itself)},
@@ -209,12 +199,10 @@ PyObject* complete_throw(PyObject*, PyObject* const* given, Py_ssize_t count) {
 
 PyObject* complete_close(PyObject*, PyObject*) { Py_RETURN_NONE; }
 
-PyMethodDef kCompletedMethods[] = {
-    {"send", complete_send, METH_O, nullptr},
-    {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(complete_throw)), METH_FASTCALL,
-     nullptr},
-    {"close", complete_close, METH_NOARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr}};
+PyMethodDef kCompletedMethods[] = {{"send", complete_send, METH_O, nullptr},
+                                   {"throw", as_method(complete_throw), METH_FASTCALL, nullptr},
+                                   {"close", complete_close, METH_NOARGS, nullptr},
+                                   {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot kCompletedSlots[] = {
     {Py_tp_doc, const_cast<char*>("What send() returns when there is nothing to wait for.")},

@@ -2,7 +2,7 @@
 // terms of it.
 #pragma once
 
-#include "asgi/python.h"
+#include "asgi/native_type.h"
 
 namespace fasterapi::asgi {
 
@@ -47,5 +47,11 @@ inline PyObject* raise_thrown(PyObject* const* given, Py_ssize_t count) {
   }
   return nullptr;
 }
+
+template <auto kResume, auto kThrow, auto kClose>
+inline PyMethodDef coroutine_methods[] = {{"send", coroutine_send<kResume>, METH_O, nullptr},
+                                          {"throw", as_method(kThrow), METH_FASTCALL, nullptr},
+                                          {"close", kClose, METH_NOARGS, nullptr},
+                                          {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace fasterapi::asgi

@@ -9,8 +9,8 @@
 
 #include "asgi/application.h"
 #include "asgi/awaitable.h"
-#include "asgi/guard.h"
 #include "asgi/http_cycle.h"
+#include "asgi/native_type.h"
 
 namespace fasterapi::asgi {
 
@@ -170,9 +170,7 @@ void EventStream::clear() {
 
 namespace {
 
-struct EventStreamObject {
-  PyObject_HEAD alignas(EventStream) unsigned char storage[sizeof(EventStream)];
-};
+using EventStreamObject = Holder<EventStream>;
 
 // A year: server/base/settings.h has no longer time either.
 constexpr double kMaxSeconds = 365.0 * 24 * 3600;
@@ -281,8 +279,7 @@ PyObject* call_listen(PyObject* self, PyObject* callback) {
 PyObject* call_statistics(PyObject* self, PyObject*) { return event_stream_of(self).statistics(); }
 
 PyMethodDef kMethods[] = {
-    {"send", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(guarded<&call_send>)),
-     METH_FASTCALL | METH_KEYWORDS,
+    {"send", as_method(guarded<&call_send>), METH_FASTCALL | METH_KEYWORDS,
      "send(data, event=None, id=None, retry=None) -> awaitable; waits while the client reads too slowly."},
     {"comment", guarded<&call_comment>, METH_O, "comment(text) -> awaitable, as send()'s."},
     {"keep_alive", guarded<&call_keep_alive>, METH_O,
@@ -305,16 +302,10 @@ int clear(PyObject* object) {
   return 0;
 }
 
-void deallocate(PyObject* object) {
-  PyTypeObject* type = Py_TYPE(object);
-  PyObject_GC_UnTrack(object);
-  std::destroy_at(&event_stream_of(object));
-  type->tp_free(object);
-  Py_DECREF(type);
-}
+void end_object(PyObject* object) { std::destroy_at(&event_stream_of(object)); }
 
 PyType_Slot kSlots[] = {{Py_tp_doc, const_cast<char*>("The event stream that answers one request.")},
-                        {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+                        {Py_tp_dealloc, reinterpret_cast<void*>(deallocate<end_object>)},
                         {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
                         {Py_tp_clear, reinterpret_cast<void*>(clear)},
                         {Py_tp_methods, kMethods},
@@ -325,9 +316,7 @@ PyType_Spec kSpec = {"fasterapi._native.EventStream", sizeof(EventStreamObject),
 
 }  // namespace
 
-EventStream& event_stream_of(PyObject* object) {
-  return *reinterpret_cast<EventStream*>(reinterpret_cast<EventStreamObject*>(object)->storage);
-}
+EventStream& event_stream_of(PyObject* object) { return EventStreamObject::held(object); }
 
 Ref new_event_stream(Module& module, HttpCycle& cycle, bool left, bool draining) {
   auto* object =

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "asgi/loop.h"
+#include "asgi/native_type.h"
 
 namespace fasterapi::asgi {
 
@@ -135,16 +136,12 @@ int clear(PyObject* object) {
   return 0;
 }
 
-void deallocate(PyObject* object) {
+void end_object(PyObject* object) {
   Handle* self = self_of(object);
-  PyTypeObject* type = Py_TYPE(object);
-  PyObject_GC_UnTrack(object);
   if (self->weak_references != nullptr) PyObject_ClearWeakRefs(object);
   drop_callback(self);
   Py_CLEAR(self->context);
   Py_CLEAR(self->source_traceback);
-  type->tp_free(object);
-  Py_DECREF(type);
 }
 
 PyMethodDef kHandleMethods[] = {
@@ -175,7 +172,7 @@ PyMemberDef kHandleMembers[] = {
 
 PyType_Slot kHandleSlots[] = {
     {Py_tp_doc, const_cast<char*>("A callback scheduled on the loop, as asyncio.Handle.")},
-    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate<end_object>)},
     {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(clear)},
     {Py_tp_repr, reinterpret_cast<void*>(repr)},

@@ -6,7 +6,7 @@
 
 #include "asgi/application.h"
 #include "asgi/event_stream.h"
-#include "asgi/guard.h"
+#include "asgi/native_type.h"
 
 namespace fasterapi::asgi {
 
@@ -375,16 +375,10 @@ int clear(PyObject* object) {
   return 0;
 }
 
-void deallocate(PyObject* object) {
-  PyTypeObject* type = Py_TYPE(object);
-  PyObject_GC_UnTrack(object);
-  std::destroy_at(&object_of(object).cycle);
-  type->tp_free(object);
-  Py_DECREF(type);
-}
+void end_object(PyObject* object) { std::destroy_at(&object_of(object).cycle); }
 
 PyType_Slot kSlots[] = {{Py_tp_doc, const_cast<char*>("One HTTP request and its answer.")},
-                        {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+                        {Py_tp_dealloc, reinterpret_cast<void*>(deallocate<end_object>)},
                         {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
                         {Py_tp_clear, reinterpret_cast<void*>(clear)},
                         {0, nullptr}};

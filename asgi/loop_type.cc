@@ -5,8 +5,8 @@
 #include <new>
 #include <vector>
 
-#include "asgi/guard.h"
 #include "asgi/loop.h"
+#include "asgi/native_type.h"
 #include "asgi/socket_transport.h"
 
 namespace fasterapi::asgi {
@@ -317,38 +317,32 @@ int clear(PyObject* object) {
   return 0;
 }
 
-void deallocate(PyObject* object) {
+void end_object(PyObject* object) {
   auto* self = reinterpret_cast<SchedulerObject*>(object);
-  PyTypeObject* type = Py_TYPE(object);
-  PyObject_GC_UnTrack(object);
   if (self->scheduler != nullptr) self->scheduler->close();
   delete self->scheduler;
   self->scheduler = nullptr;
-  type->tp_free(object);
-  Py_DECREF(type);
 }
 
-#define FASTERAPI_FAST(function) reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function))
-
 PyMethodDef kMethods[] = {
-    {"call_soon", FASTERAPI_FAST(guarded<&call_soon>), METH_FASTCALL | METH_KEYWORDS,
+    {"call_soon", as_method(guarded<&call_soon>), METH_FASTCALL | METH_KEYWORDS,
      "call_soon(callback, *args, context=None) -> Handle\n\nCalls callback(*args) in the loop's next turn."},
-    {"call_soon_threadsafe", FASTERAPI_FAST(guarded<&call_soon_threadsafe>), METH_FASTCALL | METH_KEYWORDS,
+    {"call_soon_threadsafe", as_method(guarded<&call_soon_threadsafe>), METH_FASTCALL | METH_KEYWORDS,
      "call_soon_threadsafe(callback, *args, context=None) -> Handle\n\nAs call_soon, from any thread."},
-    {"call_at", FASTERAPI_FAST(guarded<&call_at>), METH_FASTCALL | METH_KEYWORDS,
+    {"call_at", as_method(guarded<&call_at>), METH_FASTCALL | METH_KEYWORDS,
      "call_at(when, callback, *args, context=None) -> TimerHandle\n\n`when` in seconds on the clock of "
      "time()."},
-    {"call_later", FASTERAPI_FAST(guarded<&call_later>), METH_FASTCALL | METH_KEYWORDS,
+    {"call_later", as_method(guarded<&call_later>), METH_FASTCALL | METH_KEYWORDS,
      "call_later(delay, callback, *args, context=None) -> TimerHandle\n\n`delay` in seconds."},
     {"create_future", create_future, METH_NOARGS, "create_future() -> asyncio.Future"},
-    {"create_task", FASTERAPI_FAST(guarded<&create_task>), METH_FASTCALL | METH_KEYWORDS,
+    {"create_task", as_method(guarded<&create_task>), METH_FASTCALL | METH_KEYWORDS,
      "create_task(coro, *, name=None, ...) -> asyncio.Task\n\nBy the task factory, if there is one."},
     {"time", time, METH_NOARGS, "time() -> float\n\nMonotonic seconds, as time.monotonic()."},
     {"is_running", is_running, METH_NOARGS, "Whether the loop is in a turn."},
     {"get_debug", get_debug, METH_NOARGS, "Whether debug mode is on."},
     {"_run_once", guarded<&run_once>, METH_NOARGS, "One turn of the loop."},
-    {"_add_reader", FASTERAPI_FAST(guarded<&watch<Scheduler::Event::kRead>>), METH_FASTCALL, nullptr},
-    {"_add_writer", FASTERAPI_FAST(guarded<&watch<Scheduler::Event::kWrite>>), METH_FASTCALL, nullptr},
+    {"_add_reader", as_method(guarded<&watch<Scheduler::Event::kRead>>), METH_FASTCALL, nullptr},
+    {"_add_writer", as_method(guarded<&watch<Scheduler::Event::kWrite>>), METH_FASTCALL, nullptr},
     {"_remove_reader", guarded<&unwatch<Scheduler::Event::kRead>>, METH_O, nullptr},
     {"_remove_writer", guarded<&unwatch<Scheduler::Event::kWrite>>, METH_O, nullptr},
     {"_ensure_fd_no_transport", guarded<&ensure_fd_no_transport>, METH_O, nullptr},
@@ -365,7 +359,7 @@ PyType_Slot kSlots[] = {
     {Py_tp_doc, const_cast<char*>("Callbacks, timers and readiness over epoll, to be mixed in before "
                                   "asyncio.SelectorEventLoop.")},
     {Py_tp_new, reinterpret_cast<void*>(create)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate<end_object>)},
     {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(clear)},
     {Py_tp_setattro, reinterpret_cast<void*>(set_attribute)},

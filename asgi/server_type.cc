@@ -8,8 +8,8 @@
 #include <new>
 
 #include "asgi/application.h"
-#include "asgi/guard.h"
 #include "asgi/loop.h"
+#include "asgi/native_type.h"
 #include "asgi/nested.h"
 #include "asgi/server_settings.h"
 #include "server/connection/server.h"
@@ -38,13 +38,9 @@ struct NativeServer {
   void close();
 };
 
-struct ServerObject {
-  PyObject_HEAD alignas(NativeServer) unsigned char storage[sizeof(NativeServer)];
-};
+using ServerObject = Holder<NativeServer>;
 
-NativeServer& self_of(PyObject* object) {
-  return *reinterpret_cast<NativeServer*>(reinterpret_cast<ServerObject*>(object)->storage);
-}
+NativeServer& self_of(PyObject* object) { return ServerObject::held(object); }
 
 void NativeServer::changed() {
   if (!on_change) return;
@@ -345,23 +341,16 @@ int clear(PyObject* object) {
   return 0;
 }
 
-void deallocate(PyObject* object) {
-  PyTypeObject* type = Py_TYPE(object);
-  PyObject_GC_UnTrack(object);
-  {
-    ErrorKept kept;
-    NativeServer& self = self_of(object);
-    self.close();
-    if (self.scheduler != nullptr) self.scheduler->remove_close_hook(&self);
-    self.~NativeServer();
-  }
-  type->tp_free(object);
-  Py_DECREF(type);
+void end_object(PyObject* object) {
+  ErrorKept kept;
+  NativeServer& self = self_of(object);
+  self.close();
+  if (self.scheduler != nullptr) self.scheduler->remove_close_hook(&self);
+  self.~NativeServer();
 }
 
 PyMethodDef kMethods[] = {
-    {"listen", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(guarded<&listen>)),
-     METH_VARARGS | METH_KEYWORDS,
+    {"listen", as_method(guarded<&listen>), METH_VARARGS | METH_KEYWORDS,
      "listen(fd, backlog=2048)\n\nAccepts connections on a bound stream socket, of which it takes a "
      "duplicate. "
      "Raises OSError."},
@@ -388,7 +377,7 @@ PyType_Slot kSlots[] = {
     {Py_tp_doc, const_cast<char*>("Serves one ASGI 3 application on an asyncio event loop.")},
     {Py_tp_new, reinterpret_cast<void*>(create)},
     {Py_tp_init, reinterpret_cast<void*>(initialise)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate<end_object>)},
     {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(clear)},
     {Py_tp_methods, kMethods},

@@ -11,7 +11,7 @@
 #include <memory>
 #include <new>
 
-#include "asgi/guard.h"
+#include "asgi/native_type.h"
 #include "asgi/socket_address.h"
 
 namespace fasterapi::asgi {
@@ -175,19 +175,14 @@ int clear(PyObject* self) {
 
 void finalize(PyObject* self) { self_of(self).finalize(); }
 
-void deallocate(PyObject* self) {
-  if (PyObject_CallFinalizerFromDealloc(self) != 0) return;  // somebody keeps it
-  PyTypeObject* type = Py_TYPE(self);
-  PyObject_GC_UnTrack(self);
+void end_object(PyObject* self) {
   if (object_of(self)->weak_references != nullptr) PyObject_ClearWeakRefs(self);
   std::destroy_at(&self_of(self));
-  type->tp_free(self);
-  Py_DECREF(type);
 }
 
-template <auto kFunction>
-PyCFunction with_keywords() {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(guarded<kFunction>));
+void finalize_and_deallocate(PyObject* self) {
+  if (PyObject_CallFinalizerFromDealloc(self) != 0) return;  // somebody keeps it
+  deallocate<end_object>(self);
 }
 
 PyMethodDef kMethods[] = {
@@ -205,11 +200,11 @@ PyMethodDef kMethods[] = {
     {"is_reading", is_reading, METH_NOARGS, "Whether it is neither paused nor closing."},
     {"get_protocol", get_protocol, METH_NOARGS, "The protocol; None once the connection was lost."},
     {"set_protocol", guarded<&set_protocol>, METH_O, "Who hears of the connection from now on."},
-    {"get_extra_info", with_keywords<&get_extra_info>(), METH_VARARGS | METH_KEYWORDS,
+    {"get_extra_info", as_method(guarded<&get_extra_info>), METH_VARARGS | METH_KEYWORDS,
      "get_extra_info(name, default=None): 'socket', 'sockname', 'peername'."},
     {"get_write_buffer_size", get_write_buffer_size, METH_NOARGS, "Bytes that wait to be sent."},
     {"get_write_buffer_limits", get_write_buffer_limits, METH_NOARGS, "(low, high), in bytes."},
-    {"set_write_buffer_limits", with_keywords<&set_write_buffer_limits>(), METH_VARARGS | METH_KEYWORDS,
+    {"set_write_buffer_limits", as_method(guarded<&set_write_buffer_limits>), METH_VARARGS | METH_KEYWORDS,
      "set_write_buffer_limits(high=None, low=None): bytes that wait before the protocol is paused, and until "
      "it "
      "is resumed. ValueError unless high >= low >= 0."},
@@ -236,7 +231,7 @@ PyType_Slot kSlots[] = {
      const_cast<char*>("SocketTransport(loop, sock, protocol, waiter=None, extra=None, server=None)\n\n"
                        "The transport of a connected, non-blocking stream socket, which it owns.")},
     {Py_tp_new, reinterpret_cast<void*>(guarded<&create>)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(finalize_and_deallocate)},
     {Py_tp_finalize, reinterpret_cast<void*>(finalize)},
     {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(clear)},

@@ -224,28 +224,18 @@ int clear(PyObject* object) {
   return 0;
 }
 
-void deallocate(PyObject* object) {
-  PyTypeObject* type = Py_TYPE(object);
-  PyObject_GC_UnTrack(object);
+void end_object(PyObject* object) {
   clear(object);
   self_of(object).~Run();
-  type->tp_free(object);
-  Py_DECREF(type);
 }
-
-PyMethodDef kMethods[] = {{"send", coroutine_send<resume_guarded>, METH_O, nullptr},
-                          {"throw", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(throw_error)),
-                           METH_FASTCALL, nullptr},
-                          {"close", close, METH_NOARGS, nullptr},
-                          {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot kSlots[] = {
     {Py_tp_doc, const_cast<char*>("One run of the application, driven by an asyncio.Task.")},
-    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate<end_object>)},
     {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(clear)},
     {Py_tp_getattro, reinterpret_cast<void*>(get_attribute)},
-    {Py_tp_methods, kMethods},
+    {Py_tp_methods, coroutine_methods<resume_guarded, throw_error, close>},
     {Py_tp_iter, reinterpret_cast<void*>(itself)},
     {Py_tp_iternext, reinterpret_cast<void*>(coroutine_next<resume_guarded>)},
     {Py_am_await, reinterpret_cast<void*>(itself)},

@@ -4,20 +4,16 @@
 #include <new>
 #include <string>
 
-#include "asgi/guard.h"
+#include "asgi/native_type.h"
 #include "asgi/websocket_cycle.h"
 
 namespace fasterapi::asgi {
 
 namespace {
 
-struct WebSocketCycleObject {
-  PyObject_HEAD alignas(WebSocketCycle) unsigned char storage[sizeof(WebSocketCycle)];
-};
+using WebSocketCycleObject = Holder<WebSocketCycle>;
 
-WebSocketCycle& cycle_of(PyObject* object) {
-  return *reinterpret_cast<WebSocketCycle*>(reinterpret_cast<WebSocketCycleObject*>(object)->storage);
-}
+WebSocketCycle& cycle_of(PyObject* object) { return WebSocketCycleObject::held(object); }
 
 PyObject* call_receive(PyObject* self, PyObject*) { return cycle_of(self).receive(); }
 PyObject* call_send(PyObject* self, PyObject* message) { return cycle_of(self).send(message); }
@@ -42,13 +38,7 @@ int clear(PyObject* object) {
   return 0;
 }
 
-void deallocate(PyObject* object) {
-  PyTypeObject* type = Py_TYPE(object);
-  PyObject_GC_UnTrack(object);
-  std::destroy_at(&cycle_of(object));
-  type->tp_free(object);
-  Py_DECREF(type);
-}
+void end_object(PyObject* object) { std::destroy_at(&cycle_of(object)); }
 
 // --- The extension -------------------------------------------------------------------------
 
@@ -130,28 +120,23 @@ PyObject* get_close_code(PyObject* self, void*) { return cycle_of(self).close_co
 
 PyObject* get_close_reason(PyObject* self, void*) { return cycle_of(self).close_reason(); }
 
-template <auto kFunction>
-PyCFunction method() {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(guarded<kFunction>));
-}
-
 PyMethodDef kMethods[] = {
-    {"send_text", method<&call_send_data<&WebSocketCycle::send_text>>(), METH_FASTCALL,
+    {"send_text", as_method(guarded<&call_send_data<&WebSocketCycle::send_text>>), METH_FASTCALL,
      "send_text(text, compress=None, /) -> awaitable: send() of one text, without its dictionary."},
-    {"send_bytes", method<&call_send_data<&WebSocketCycle::send_bytes>>(), METH_FASTCALL,
+    {"send_bytes", as_method(guarded<&call_send_data<&WebSocketCycle::send_bytes>>), METH_FASTCALL,
      "send_bytes(data, compress=None, /) -> awaitable: send() of one binary message, without its "
      "dictionary."},
     {"receive_data", guarded<&call_receive_data>, METH_NOARGS,
      "receive_data() -> awaitable of the next message's str or bytes.\n\nRaises OSError at the await once "
      "the "
      "WebSocket is closed and all messages have been received."},
-    {"ping", method<&call_ping>(), METH_VARARGS | METH_KEYWORDS,
+    {"ping", as_method(guarded<&call_ping>), METH_VARARGS | METH_KEYWORDS,
      "ping(payload=b\"\") -> asyncio.Future of the seconds until its pong\n\nAt most 125 bytes (RFC 6455 "
      "5.5.2); a "
      "payload of the server's own where it is empty. Raises ValueError, and OSError once the WebSocket is "
      "closed, "
      "at once or at the await."},
-    {"pong", method<&call_pong>(), METH_VARARGS | METH_KEYWORDS,
+    {"pong", as_method(guarded<&call_pong>), METH_VARARGS | METH_KEYWORDS,
      "pong(payload=b\"\"): a Pong that nobody asked for (RFC 6455 5.5.3), of at most 125 bytes\n\nRaises "
      "ValueError, and OSError once the WebSocket is closed."},
     {"statistics", guarded<&call_statistics>, METH_NOARGS, "statistics() -> dict: see docs/websocket.md."},
@@ -160,7 +145,7 @@ PyMethodDef kMethods[] = {
      "closed."},
     {"unsubscribe", guarded<&call_unsubscribe>, METH_O,
      "unsubscribe(topic) -> whether it was subscribed. Raises OSError once the WebSocket is closed."},
-    {"publish", method<&call_publish>(), METH_VARARGS | METH_KEYWORDS,
+    {"publish", as_method(guarded<&call_publish>), METH_VARARGS | METH_KEYWORDS,
      "publish(topic, *, text=None, bytes=None) -> the number of WebSockets of this process that it goes "
      "to\n\n"
      "Raises ValueError unless one of both is given, and OSError once the WebSocket is closed."},
@@ -177,7 +162,7 @@ PyGetSetDef kAttributes[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 PyType_Slot kSlots[] = {{Py_tp_doc, const_cast<char*>("One WebSocket.")},
-                        {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+                        {Py_tp_dealloc, reinterpret_cast<void*>(deallocate<end_object>)},
                         {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
                         {Py_tp_clear, reinterpret_cast<void*>(clear)},
                         {Py_tp_methods, kMethods},
