@@ -43,7 +43,7 @@ class History(Protocol):
 
 
 class MemoryHistory:
-    """A history of one process.
+    """A history of one process. See ``History``.
 
     Args:
         max_events, max_bytes: kept for each channel (bytes: about, and a single event may have more).
