@@ -174,7 +174,6 @@ def worker() -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
             [sys.executable, "-c", WORKER], env=environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
         )
         workers.append(process)
-        assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         return process
 

@@ -16,6 +16,7 @@ import uuid
 from types import ModuleType
 from typing import Any
 
+import orjson
 import pytest
 
 from fasterapi import json_text
@@ -37,8 +38,13 @@ STDLIB = without_orjson()
 BOTH = [pytest.param(json_text, id="orjson"), pytest.param(STDLIB, id="stdlib")]
 
 
-def test_orjson_is_what_the_first_of_both_uses():
-    assert json_text.orjson is not None
+def test_orjson_is_what_the_first_of_both_uses(monkeypatch):
+    written = []
+    monkeypatch.setattr(orjson, "dumps", lambda *given, **options: written.append(given[0]) or b"{}")
+    monkeypatch.setattr(orjson, "loads", lambda text: [text])
+    assert (json_text.dumps({"a": 1}), json_text.loads("1")) == ("{}", ["1"])
+    assert written == [{"a": 1}]
+    assert (STDLIB.dumps({"a": 1}), STDLIB.loads("1")) == ('{"a":1}', 1)
 
 
 class Colour(enum.Enum):

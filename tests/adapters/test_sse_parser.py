@@ -23,8 +23,6 @@ def parse(*pieces: bytes, last_event_id: str = "", limit: int = LIMIT) -> Seen:
 
 
 def fields(event: ServerSentEvent) -> tuple[str, str | bytes, str, int | None]:
-    assert event.event is not None
-    assert event.id is not None
     return (event.event, event.data, event.id, event.retry)
 
 

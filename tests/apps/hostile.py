@@ -15,7 +15,6 @@ START = {"type": "http.response.start", "status": 200, "headers": []}
 async def steps_itself(receive: Receive, send: Send) -> None:
     """Steps its own coroutine from inside."""
     task = asyncio.current_task()
-    assert task is not None
     said = []
     for step in (lambda coroutine: coroutine.send(None), lambda coroutine: coroutine.throw(KeyError())):
         try:

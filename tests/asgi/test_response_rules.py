@@ -274,7 +274,6 @@ def test_H94c_HTTP_1_0_with_keep_alive(server, value):
 
 def test_H95_date_header(server):
     date = server.get("/hello").header("date")
-    assert date is not None
     assert re.fullmatch(rb"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", date)
     assert parsedate_to_datetime(date.decode()).tzinfo is not None
 
@@ -283,7 +282,6 @@ def test_H95_date_header(server):
 def test_H95b_headers_of_the_application_are_not_duplicated(server, tag, name):
     value = b"Sun, 06 Nov 1994 08:49:37 GMT" if name.lower() == b"date" else b"mine"
     response, _ = run_script(server, tag, start(200, (name, value)), body(b"x"))
-    assert response is not None
     assert response.values(name.decode()) == [value]
 
 

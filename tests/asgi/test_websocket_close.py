@@ -166,7 +166,6 @@ def test_W60b_with_code_1011(server, tag):
     with scripted(server, tag, *OPEN, "raise") as peer:
         peer.opened()
         told = peer.ended_by()
-    assert told is not None
     assert told[0] == 1011
     server.expect_log(f"deliberate {tag}")
 
@@ -370,7 +369,6 @@ def test_L10d_stop_closes_with_1001_or_1012(serve, tag):
         server.signal(signal.SIGTERM)
         told = peer.ended_by()
         server.wait()
-    assert told is not None
     assert told[0] in (1001, 1012)
 
 

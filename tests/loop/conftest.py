@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -114,6 +115,17 @@ def nothing_left(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixtur
         errors = [r.getMessage() for r in records if r.name == "asyncio" and r.levelno >= logging.ERROR]
         assert not errors
     assert _native.live_objects() == {}
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two connected sockets that do not block."""
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    right.setblocking(False)
+    yield left, right
+    left.close()
+    right.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,17 +6,13 @@ import asyncio
 import contextvars
 import gc
 import os
-import signal
 import socket
 import subprocess
 import sys
-import threading
 import warnings
 import weakref
 
 import pytest
-
-from fasterapi.loop import EventLoop
 
 LIMIT = 20
 
@@ -126,165 +122,6 @@ sys.modules["slow"] = Slow()
 print("alive")
 """
     assert script(code) == ["alive"]
-
-
-@pytest.fixture(autouse=True)
-def restored():
-    """The handlers and the wakeup descriptor are after a test what they were before it."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-    before = {number: signal.getsignal(number) for number in numbers}
-    descriptor = signal.set_wakeup_fd(-1)
-    signal.set_wakeup_fd(descriptor)
-    yield
-    after = {number: signal.getsignal(number) for number in numbers}
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    assert after == before
-    assert signal.set_wakeup_fd(descriptor) == descriptor
-
-
-def send(number):
-    os.kill(os.getpid(), number)
-
-
-def tick(loop):
-    """asyncio's own loop may sleep on when a signal reaches another thread; fasterapi's need not be woken."""
-    if not isinstance(loop, EventLoop):
-        loop.call_later(0.02, tick, loop)
-
-
-@pytest.fixture
-def send_when_blocked():
-    """``send_when_blocked(loop, signal)``: from another thread, when the loop has run what is ready."""
-    threads = []
-
-    def start(loop, number):
-        blocked = threading.Event()
-
-        def work():
-            if blocked.wait(LIMIT):
-                send(number)
-
-        thread = threading.Thread(target=work)
-        threads.append(thread)
-        thread.start()
-        loop.call_soon(blocked.set)
-
-    yield start
-    for thread in threads:
-        thread.join(LIMIT)
-
-
-def test_a_handler_is_called_by_the_loop(loop, forever):
-    got = []
-
-    def handler(*arguments):
-        got.append((arguments, asyncio.get_running_loop() is loop))
-        loop.stop()
-
-    loop.add_signal_handler(signal.SIGUSR1, handler, "argument", 2)
-    loop.call_soon(send, signal.SIGUSR1)
-    forever(loop)
-    assert got == [(("argument", 2), True)]
-    assert loop.remove_signal_handler(signal.SIGUSR1) is True
-
-
-def test_a_signal_wakes_a_loop_that_blocks(loop, forever, send_when_blocked):
-    loop.add_signal_handler(signal.SIGUSR1, loop.stop)
-    for _ in range(20):
-        send_when_blocked(loop, signal.SIGUSR1)
-        forever(loop)
-    loop.remove_signal_handler(signal.SIGUSR1)
-
-
-def test_handlers_added_while_the_loop_runs(loop, forever, send_when_blocked):
-    got = []
-
-    def begin():
-        loop.add_signal_handler(signal.SIGUSR1, got.append, 1)
-        loop.add_signal_handler(signal.SIGUSR2, lambda: (got.append(2), loop.stop()))
-        send(signal.SIGUSR1)
-        send_when_blocked(loop, signal.SIGUSR2)
-
-    loop.call_soon(begin)
-    forever(loop)
-    assert got == [1, 2]
-    assert loop.remove_signal_handler(signal.SIGUSR1)
-    assert loop.remove_signal_handler(signal.SIGUSR2)
-
-
-def test_a_second_handler_replaces_the_first(loop, forever):
-    got = []
-    loop.add_signal_handler(signal.SIGUSR1, got.append, "first")
-    loop.add_signal_handler(signal.SIGUSR1, lambda: (got.append("second"), loop.stop()))
-    loop.call_soon(send, signal.SIGUSR1)
-    forever(loop)
-    assert got == ["second"]
-    loop.remove_signal_handler(signal.SIGUSR1)
-
-
-def test_one_handler_goes_on_when_another_is_removed(loop, forever, send_when_blocked):
-    loop.add_signal_handler(signal.SIGUSR1, loop.stop)
-    loop.add_signal_handler(signal.SIGUSR2, print)
-    loop.call_soon(loop.remove_signal_handler, signal.SIGUSR2)
-    loop.call_soon(send_when_blocked, loop, signal.SIGUSR1)
-    forever(loop)
-    loop.remove_signal_handler(signal.SIGUSR1)
-
-
-def test_an_error_in_a_handler_goes_to_the_exception_handler(loop, forever):
-    contexts = []
-    loop.set_exception_handler(lambda _, context: (contexts.append(context), loop.stop()))
-    loop.add_signal_handler(signal.SIGUSR1, lambda: 1 / 0)
-    loop.call_soon(send, signal.SIGUSR1)
-    forever(loop)
-    assert isinstance(contexts[0]["exception"], ZeroDivisionError)
-    loop.remove_signal_handler(signal.SIGUSR1)
-
-
-def test_the_signal_of_an_interval_timer(loop, forever):
-    got = []
-    before = signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
-    try:
-        loop.add_signal_handler(signal.SIGVTALRM, lambda: (got.append(1), loop.stop()))
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0.001)
-
-        def spin():
-            loop.call_soon(spin)
-
-        loop.call_soon(spin)
-        forever(loop)
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        loop.remove_signal_handler(signal.SIGVTALRM)
-        signal.signal(signal.SIGVTALRM, before)
-    assert got
-
-
-def test_a_signal_between_two_runs_is_not_lost(loop, forever):
-    got = []
-
-    async def main():
-        loop.add_signal_handler(signal.SIGUSR1, lambda: (got.append(1), loop.stop()))
-
-    loop.run_until_complete(main())
-    send(signal.SIGUSR1)
-    forever(loop)
-    assert got == [1]
-    loop.remove_signal_handler(signal.SIGUSR1)
-
-
-def test_no_closed_descriptor_is_left_to_signals(new_loop):
-    """The wakeup descriptor of a closed loop would be written to, whosever number it is by then."""
-    loop = new_loop()
-    loop.add_signal_handler(signal.SIGUSR1, print)
-
-    async def main():
-        loop.remove_signal_handler(signal.SIGUSR1)
-
-    loop.run_until_complete(main())
-    loop.close()
-    assert signal.set_wakeup_fd(-1) == -1
 
 
 @pytest.mark.parametrize("way", ["cancelled", "run"])

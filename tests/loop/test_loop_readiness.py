@@ -25,17 +25,6 @@ def pipe():
 
 
 @pytest.fixture
-def pair():
-    """Two connected sockets that do not block."""
-    left, right = socket.socketpair()
-    left.setblocking(False)
-    right.setblocking(False)
-    yield left, right
-    left.close()
-    right.close()
-
-
-@pytest.fixture
 def turns(forever):
     """``turns(loop)`` lets the loop poll a few times."""
 

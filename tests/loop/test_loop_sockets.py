@@ -10,16 +10,6 @@ import pytest
 
 
 @pytest.fixture
-def pair():
-    left, right = socket.socketpair()
-    left.setblocking(False)
-    right.setblocking(False)
-    yield left, right
-    left.close()
-    right.close()
-
-
-@pytest.fixture
 def listener():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)

@@ -94,7 +94,6 @@ def serving(
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stderr is not None
     log = ""
     try:
         for line in process.stderr:
@@ -277,7 +276,6 @@ def test_the_version_is_the_same_everywhere() -> None:
     import fasterapi._native
 
     found = re.search(r"project\(fasterapi VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text("utf-8"))
-    assert found is not None
     assert fasterapi.__version__ == fasterapi._native.__version__ == found[1]
 
 

@@ -29,9 +29,7 @@ request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", d
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     if name == "uvloop":
         pytest.importorskip("uvloop")
-    factory = Config(app, loop=name, log_config=None).get_loop_factory()
-    assert factory is not None
-    return factory
+    return Config(app, loop=name, log_config=None).get_loop_factory()
 
 
 def run_in(name: str, main: Any) -> Any:
@@ -262,7 +260,6 @@ def test_limit_max_requests(start: Start) -> None:
 
 def test_limit_max_requests_has_one_random_value() -> None:
     server = Server(Config(app, limit_max_requests=100, limit_max_requests_jitter=50))
-    assert server.limit_max_requests is not None
     assert 100 <= server.limit_max_requests <= 150
     assert server.limit_max_requests == server.limit_max_requests
     assert Server(Config(app)).limit_max_requests is None

@@ -144,11 +144,12 @@ def test_a_callback_may_use_the_stream(events):
     assert [served.hear(), served.hear()] == [0, "over"]
 
 
+@pytest.mark.parametrize("method", ["on_disconnect", "on_shutdown"])
 @pytest.mark.parametrize("callback", ["text", 1, object()])
-def test_a_callback_must_be_callable(events, callback):
+def test_a_callback_must_be_callable(events, method, callback):
     async def handler(self, scope, receive, send):
         try:
-            open_event_stream(send).on_disconnect(callback)
+            getattr(open_event_stream(send), method)(callback)
         except TypeError as error:
             self.tell(str(error))
         await send(HEAD)
@@ -156,7 +157,7 @@ def test_a_callback_must_be_callable(events, callback):
 
     served = events(handler)
     served.whole()
-    assert served.hear().startswith("callback must be callable or None")
+    assert served.hear() == f"callback must be callable or None, not {type(callback).__name__}"
 
 
 # --- Idleness ----------------------------------------------------------------------------------

@@ -63,21 +63,6 @@ def test_nobody_is_called_who_took_it_back_or_has_ended(events):
     assert served.told.empty()
 
 
-@pytest.mark.parametrize("callback", ["text", 1, object()])
-def test_a_callback_must_be_callable(events, callback):
-    async def handler(self, scope, receive, send):
-        try:
-            open_event_stream(send).on_shutdown(callback)
-        except TypeError as error:
-            self.tell(str(error))
-        await send(HEAD)
-        await send(END)
-
-    served = events(handler)
-    served.whole()
-    assert served.hear() == f"callback must be callable or None, not {type(callback).__name__}"
-
-
 class TestGrace:
     """``shutdown_grace`` of the class."""
 

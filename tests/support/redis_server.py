@@ -57,7 +57,6 @@ class RedisServer:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert process.stdout is not None
         # Also ends the reading below if it says nothing.
         watchdog = threading.Timer(START_LIMIT, process.kill)
         watchdog.start()

@@ -343,7 +343,6 @@ def compare_with_h11(method: str, raw: bytes, response: Response) -> None:
             body += event.data
         else:
             raise Malformed(f"h11 sees {event!r} in {raw[:200]!r}")
-    assert head is not None
     seen = [(name.lower(), value) for name, value in response.headers]
     if (head.status_code, list(head.headers), body) != (response.status, seen, response.body):
         raise Malformed(f"h11 reads {head!r} {body[:100]!r}, this client {response!r}")

@@ -1,0 +1,24 @@
+"""Programs of ``conformance/``, run by tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 110
+"""Seconds."""
+
+
+def passes(program: str, *arguments: str) -> None:
+    """``python -m conformance.PROGRAM`` must end well; else its output is what the test fails with."""
+    run = subprocess.run(
+        [sys.executable, "-m", f"conformance.{program}", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
