@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fasterapi.connection_scope import ConnectionScope, Message, Receive, Scope, Send
@@ -457,13 +458,11 @@ class WebSocket(ConnectionScope):
         async with self._turn_to_send:
             if self._state is WebSocketState.DISCONNECTED:
                 return
-            try:
+            with suppress(OSError, RuntimeError):  # the peer was first
                 if self._state is WebSocketState.CONNECTING and self._accepts:
                     await self._accept(None, None)
                 self._close_state()
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
-            except (OSError, RuntimeError):
-                pass  # the peer was first
 
     def _close_state(self) -> None:
         self._state = WebSocketState.DISCONNECTED
@@ -477,11 +476,9 @@ class WebSocket(ConnectionScope):
         """ASGI's call; what it raises because the connection has ended is ours."""
         try:
             return await call(*arguments)
-        except OSError as error:
-            raise self._gone() from error
-        except RuntimeError as error:
-            # Servers that raise no OSError call it a wrong state. From this one it is a middleware's fault.
-            if self._socket is not None:
+        except (OSError, RuntimeError) as error:
+            # Servers that raise no OSError call it a wrong state. From this one that is a middleware's fault.
+            if self._socket is not None and not isinstance(error, OSError):
                 raise
             raise self._gone() from error
 
