@@ -8,23 +8,18 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from redis.exceptions import RedisError
 from support import sse
-from support.redis_server import RedisServer
 from support.server import ServerProcess
+from support.sse import take
 
 from fasterapi import MemoryHistory, RedisHistory, ServerSentEvent, UnknownEventId, sse_connect
-from fasterapi.sse import redis_history
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 KINDS = ("memory", "redis")
-ENTRY = {"event": '["theirs", null, null, null]'}
-"""As a history makes them."""
 
 
 @pytest.fixture(params=KINDS)
@@ -46,23 +41,8 @@ def open_history(request: pytest.FixtureRequest, tag: str) -> Any:
     return opened
 
 
-async def take(events: Any, count: int) -> list[ServerSentEvent]:
-    return [await anext(events) for _ in range(count)]
-
-
 def data(events: list[ServerSentEvent]) -> list[Any]:
     return [event.data for event in events]
-
-
-async def followed_until_unknown(events: Any) -> tuple[list[str | None], str]:
-    """The ids of what it gives, and the one of which it says that it is unknown."""
-    ids = []
-    try:
-        async for event in events:
-            ids.append(event.id)
-    except UnknownEventId as error:
-        return ids, error.event_id
-    raise AssertionError("it ended")
 
 
 class TestOrder:
@@ -247,208 +227,6 @@ class TestUnknown:
             await history.append("g", "g")
             assert data(await history.replay("g", start)) == ["g"]
             assert len(history._logs) == 2
-
-        run(main())
-
-
-class TestRedis:
-    def test_processes_share_it(self, shared_redis: RedisServer, run: Run, tag: str) -> None:
-        async def main() -> None:
-            here, there = (RedisHistory(shared_redis.url, prefix=tag) for _ in range(2))
-            start = await here.position("c")
-            sent = []
-            async with aclosing(here.follow("c", start)) as events:
-                for number in range(20):
-                    sent.append(await (here, there)[number % 2].append("c", str(number)))
-                assert [event.id for event in await take(events, 20)] == sent
-            await here.aclose()
-            await there.aclose()
-
-        run(main())
-
-    def test_one_that_comes_back_without_its_streams_is_told_as_a_loss(
-        self, redis_server: RedisServer, run: Run, tag: str
-    ) -> None:
-        async def main() -> None:
-            history = RedisHistory(redis_server.url, prefix=tag)
-            start = await history.position("c")
-            async with aclosing(history.follow("c", start)) as events:
-                await history.append("c", "before")
-                assert (await anext(events)).data == "before"
-                waiting = asyncio.ensure_future(anext(events))
-                redis_server.stop()
-                redis_server.start()
-                with pytest.raises(UnknownEventId):
-                    await waiting
-            position = await history.position("c")
-            await history.append("c", "after")
-            async with aclosing(history.follow("c", position)) as events:
-                assert (await anext(events)).data == "after"
-            await history.aclose()
-
-        run(main())
-
-    def test_a_reader_that_the_stream_has_gone_on_without_tells_its_followers(
-        self, shared_redis: RedisServer, run: Run, tag: str
-    ) -> None:
-        async def main() -> None:
-            history, redis = RedisHistory(shared_redis.url, prefix=tag, max_events=100), shared_redis.client()
-            start = await history.position("c")
-            async with aclosing(history.follow("c", start)) as events:
-                await history.append("c", "read")
-                assert (await anext(events)).data == "read"
-                waiting = asyncio.ensure_future(anext(events))
-                async with redis.pipeline(transaction=True) as pipe:
-                    for _ in range(500):
-                        pipe.xadd(f"{tag}c", ENTRY, maxlen=100, approximate=True)
-                    await pipe.execute()
-                with pytest.raises(UnknownEventId):
-                    await waiting
-            await redis.aclose()
-            await history.aclose()
-
-        run(main())
-
-    @pytest.mark.parametrize(
-        ("entry", "entry_id"),
-        [
-            ({"x": "y"}, "*"),
-            ({"event": "[1"}, "*"),
-            ({"event": "5"}, "*"),
-            ({"event": b"\xff"}, "*"),
-            (ENTRY, f"{2**64 - 2}-1"),
-        ],
-    )
-    def test_entries_of_somebody_else_end_no_reader(
-        self, shared_redis: RedisServer, run: Run, tag: str, entry: dict[Any, Any], entry_id: str
-    ) -> None:
-        async def main() -> None:
-            history, redis = RedisHistory(shared_redis.url, prefix=tag), shared_redis.client()
-            start = await history.position("c")
-            async with aclosing(history.follow("c", start)) as events:
-                await history.append("c", "before")
-                await redis.xadd(f"{tag}c", entry, id=entry_id)
-                await history.append("c", "after")
-                live = await take(events, 3)
-            assert (live[0].data, live[2].data) == ("before", "after")
-            assert live[1].data == ("theirs" if entry == ENTRY else None)
-            assert await history.replay("c", start) == live
-            await redis.aclose()
-            await history.aclose()
-
-        run(main())
-
-    def test_more_channels_can_be_followed_than_a_pool_has_connections(
-        self, shared_redis: RedisServer, run: Run, tag: str
-    ) -> None:
-        async def main() -> None:
-            history = RedisHistory(shared_redis.url, prefix=tag)
-            places = {str(number): await history.position(str(number)) for number in range(120)}
-            following = [history.follow(*place) for place in places.items()]
-            waiting = [asyncio.ensure_future(anext(events)) for events in following]
-            for name in places:
-                await history.append(name, name)
-            assert [event.data for event in await asyncio.gather(*waiting)] == list(places)
-            for events in following:
-                await events.aclose()
-            await history.aclose()
-
-        run(main())
-
-    def test_a_key_that_is_no_stream_is_told(self, shared_redis: RedisServer, run: Run, tag: str) -> None:
-        async def main() -> None:
-            history, redis = RedisHistory(shared_redis.url, prefix=tag), shared_redis.client()
-            await redis.set(f"{tag}c", "x")
-            with pytest.raises(RedisError, match="WRONGTYPE"):
-                await history.position("c")
-            await redis.aclose()
-            await history.aclose()
-
-        run(main())
-
-    def test_one_that_has_lost_confirmed_events_is_told_as_a_loss(
-        self, tmp_path: Path, run: Run, tag: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """After a power failure its file ends earlier. What is appended later must not hide the gap from anybody."""
-        # The reader notices late.
-        monkeypatch.setattr(redis_history, "RETRY", (1.0, 1.0))
-        redis = RedisServer(tmp_path, append_only=True)
-        redis.start()
-
-        async def main() -> None:
-            history = RedisHistory(redis.url, prefix=tag)
-            empty = await history.position("b")
-            await history.append("b", "lost")
-            ids = [await history.append("c", str(number)) for number in range(10)]
-            async with aclosing(history.follow("c", ids[8])) as events:
-                assert (await anext(events)).data == "9"
-                await asyncio.to_thread(redis.stop)
-                redis.cut_append_only_file(1000)
-                await asyncio.to_thread(redis.start)
-                kept, unknown = await followed_until_unknown(history.follow("c", ids[0]))
-                assert kept == ids[1 : 1 + len(kept)]
-                assert 1 < len(kept) < 9
-                assert unknown == kept[-1]
-                with pytest.raises(UnknownEventId):
-                    await history.replay("c", kept[-1])
-                # From now on, for one who comes before the reader has noticed and for one who comes later.
-                position = await history.position("c")
-                async with aclosing(history.follow("c", position)) as early:
-                    first = asyncio.ensure_future(anext(early))
-                    with pytest.raises(UnknownEventId):
-                        await anext(events)
-                    await history.append("b", "after")
-                    new = await history.append("c", "after")
-                    assert (await first).id == new
-                    for event_id in (ids[0], kept[-1], ids[9]):
-                        _, unknown = await followed_until_unknown(history.follow("c", event_id))
-                        assert unknown == (ids[9] if event_id == ids[9] else kept[-1])
-            for channel, event_id in (("b", empty), ("c", ids[0]), ("c", ids[9])):
-                with pytest.raises(UnknownEventId):
-                    await history.replay(channel, event_id)
-            assert [event.id for event in await history.replay("c", position)] == [new]
-            await history.aclose()
-
-        run(main())
-        redis.stop()
-
-    def test_one_that_was_started_anew_is_told_at_once(self, tmp_path: Path, run: Run, tag: str) -> None:
-        """Nobody can know whether its file was whole."""
-        redis = RedisServer(tmp_path, append_only=True)
-        redis.start()
-
-        async def main() -> None:
-            history = RedisHistory(redis.url, prefix=tag)
-            start = await history.position("c")
-            async with aclosing(history.follow("c", start)) as events:
-                last = await history.append("c", "before")
-                assert (await anext(events)).data == "before"
-                await asyncio.to_thread(redis.stop)
-                await asyncio.to_thread(redis.start)
-                with pytest.raises(UnknownEventId) as caught:
-                    await anext(events)
-                assert caught.value.event_id == last
-            await history.aclose()
-
-        run(main())
-        redis.stop()
-
-    def test_an_entry_of_another_run_of_redis_is_told_as_a_loss(
-        self, shared_redis: RedisServer, run: Run, tag: str
-    ) -> None:
-        """Who reads may not have noticed that Redis was started anew."""
-
-        async def main() -> None:
-            history = RedisHistory(shared_redis.url, prefix=tag)
-            start = await history.position("c")
-            async with aclosing(history.follow("c", start)) as events:
-                await history.append("c", "before")
-                assert (await anext(events)).data == "before"
-                async with shared_redis.client() as redis:
-                    await redis.xadd(f"{tag}c", {**ENTRY, "run": "0"})
-                with pytest.raises(UnknownEventId):
-                    await anext(events)
-            await history.aclose()
 
         run(main())
 

@@ -103,3 +103,8 @@ def query(**values: Any) -> str:
 
 def arguments(sse: Any) -> Any:
     return json.loads(sse.query_params["json"])
+
+
+async def take(events: Any, count: int) -> list[Any]:
+    """The next events of an asynchronous iterator."""
+    return [await anext(events) for _ in range(count)]
