@@ -113,7 +113,7 @@ async def late(sse: SSE) -> None:
         say("late", tag, outcomes=outcomes, left=sse.client_left)
 
 
-ENDPOINTS = {function.__name__: sse_endpoint(function, grace=0.2) for function in (full, waiting, late)}
+ENDPOINTS = {function.__name__: sse_endpoint(function) for function in (full, waiting, late)}
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
