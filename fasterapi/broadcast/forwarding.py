@@ -75,7 +75,6 @@ class Forwarding:
             raise
         if self.native is None:
             self._task = asyncio.create_task(self._pump(), name=f"forwards {self.channel}")
-            self._subscription.when_failed(self._task.cancel)
         return self
 
     async def __aexit__(
@@ -108,6 +107,8 @@ class Forwarding:
 
     async def _pump(self) -> None:
         send = _sender(self._connection)
+        assert self._task is not None
+        self._subscription.when_failed(self._task.cancel)
         try:
             async for message in self._subscription:
                 await send(message)

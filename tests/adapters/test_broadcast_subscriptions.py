@@ -141,6 +141,38 @@ def test_a_subscriber_that_is_too_slow_is_told_by_policy_and_the_others_go_on(ru
     assert run(main()) == (0, ["0", "1", "2", "3"])
 
 
+class Receiver:
+    """Stands in for a WebSocket that is forwarded to."""
+
+    def __init__(self):
+        self.scope = {}
+        self.closed = asyncio.Queue()
+
+    async def receive_bytes(self):
+        raise AssertionError("nobody receives")
+
+    async def send_text(self, text):
+        raise AssertionError("nothing is sent behind a gap")
+
+    send_bytes = send_text
+
+    async def close(self, code, reason):
+        self.closed.put_nowait((code, reason))
+
+
+def test_a_websocket_for_whom_too_much_waits_at_once_is_closed_by_policy(run):
+    async def main():
+        async with Broadcaster() as broadcaster:
+            receiver = Receiver()
+            async with broadcaster.forward("a", receiver, policy="disconnect", limit=1):
+                # Before the task that sends has begun.
+                for _ in range(3):
+                    await broadcaster.publish("a", "x")
+                return await receiver.closed.get()
+
+    assert run(main()) == (1013, "too slow")
+
+
 def test_a_bad_policy_or_limit_is_refused():
     for options in ({"policy": "drop_newest"}, {"limit": 0}, {"limit_bytes": 0}):
         with pytest.raises(ValueError, match=r"policy|limit"):
