@@ -477,8 +477,8 @@ class WebSocket(ConnectionScope):
         try:
             return await call(*arguments)
         except (OSError, RuntimeError) as error:
-            # Servers that raise no OSError call it a wrong state. From this one that is a middleware's fault.
-            if self._socket is not None and not isinstance(error, OSError):
+            # Servers that raise no OSError call it a wrong state. Here, while it is open, it is a middleware's fault.
+            if self._socket is not None and self._socket.close_code is None:
                 raise
             raise self._gone() from error
 

@@ -104,15 +104,17 @@ def test_what_a_server_raises_to_whoever_sends_to_nobody_is_a_disconnect(run, er
     run(main())
 
 
-def test_a_middlewares_fault_on_this_server_is_no_disconnect(run):
+@pytest.mark.parametrize("error", [FileNotFoundError("a fault"), RuntimeError("a fault")])
+def test_a_middlewares_fault_on_this_server_is_no_disconnect(run, error):
     async def main() -> None:
         server = Server()
         server.scope["extensions"]["fasterapi.websocket"] = {"socket": SimpleNamespace(close_code=None)}
         ws = server.websocket()
         await ws.accept()
-        server.error = RuntimeError("a fault")
-        with pytest.raises(RuntimeError, match="a fault"):
+        server.error = error
+        with pytest.raises(type(error)) as raised:
             await ws.send("x")
+        assert raised.value is error
         assert ws.is_open
 
     run(main())
