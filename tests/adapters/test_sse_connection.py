@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -211,7 +212,9 @@ class TestLeaving:
     ) -> None:
         with ask(server, f"{route}/cancelled_by_both?tag={tag}") as connection:
             connection.read_until(b"data: hello\n\n")
-        assert server.probe.expect("ended", tag)["outcome"]["type"] == "CancelledError"
+        outcome = server.probe.expect("ended", tag)["outcome"]
+        # Before Task.uncancel() nobody can tell the second one from the first.
+        assert (outcome and outcome["type"]) == ("CancelledError" if sys.version_info >= (3, 11) else None)
 
     def test_the_others_stay(self, server: ServerProcess, tag: str) -> None:
         with ask(server, f"/silent?tag={tag}") as stays:

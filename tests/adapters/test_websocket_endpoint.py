@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import socket
 
 import httpx
 import pytest
@@ -71,7 +72,7 @@ def test_a_client_that_leaves_ends_the_handler_and_is_no_error(client, path, tag
     before = client.server.stderr.count("Traceback")
     connection = client(f"{path}?tag={tag}")
     connection.recv(TIMEOUT)
-    connection.socket.close()
+    connection.socket.shutdown(socket.SHUT_RDWR)
     client.server.probe.expect("greeted", tag)
     with client(path) as other:
         other.recv(TIMEOUT)
