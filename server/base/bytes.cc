@@ -10,16 +10,7 @@ namespace {
 
 constexpr std::string_view kTcharSymbols = "!#$%&'*+-.^_`|~";
 
-constexpr std::array<bool, 256> make_tchars() {
-  std::array<bool, 256> table{};
-  for (char c = '0'; c <= '9'; ++c) table[static_cast<unsigned char>(c)] = true;
-  for (char c = 'A'; c <= 'Z'; ++c) table[static_cast<unsigned char>(c)] = true;
-  for (char c = 'a'; c <= 'z'; ++c) table[static_cast<unsigned char>(c)] = true;
-  for (char c : kTcharSymbols) table[static_cast<unsigned char>(c)] = true;
-  return table;
-}
-
-constexpr std::array<bool, 256> kTchars = make_tchars();
+constexpr std::array<bool, 256> kTchars = alphanumeric_or(kTcharSymbols);
 
 constexpr bool is_field_byte(char c) {
   auto byte = static_cast<unsigned char>(c);

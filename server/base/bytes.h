@@ -9,6 +9,16 @@
 
 namespace fasterapi::base {
 
+// Which bytes are ASCII letters, digits or one of these.
+constexpr std::array<bool, 256> alphanumeric_or(std::string_view symbols) {
+  std::array<bool, 256> table{};
+  for (char c = '0'; c <= '9'; ++c) table[static_cast<unsigned char>(c)] = true;
+  for (char c = 'A'; c <= 'Z'; ++c) table[static_cast<unsigned char>(c)] = true;
+  for (char c = 'a'; c <= 'z'; ++c) table[static_cast<unsigned char>(c)] = true;
+  for (char c : symbols) table[static_cast<unsigned char>(c)] = true;
+  return table;
+}
+
 // RFC 9110 5.6.2: tchar, the characters of a token (method, field name).
 bool is_tchar(char c);
 bool is_token(std::string_view text);

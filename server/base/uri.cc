@@ -14,16 +14,7 @@ namespace {
 constexpr std::array<std::string_view, 4> kSchemes = {"http", "https", "ws", "wss"};
 constexpr std::string_view kUnreservedAndSubDelims = "-._~!$&'()*+,;=";  // RFC 3986 2.2, 2.3
 
-constexpr std::array<bool, 256> make_reg_name_bytes() {
-  std::array<bool, 256> table{};
-  for (char c = '0'; c <= '9'; ++c) table[static_cast<unsigned char>(c)] = true;
-  for (char c = 'A'; c <= 'Z'; ++c) table[static_cast<unsigned char>(c)] = true;
-  for (char c = 'a'; c <= 'z'; ++c) table[static_cast<unsigned char>(c)] = true;
-  for (char c : kUnreservedAndSubDelims) table[static_cast<unsigned char>(c)] = true;
-  return table;
-}
-
-constexpr std::array<bool, 256> kRegNameBytes = make_reg_name_bytes();
+constexpr std::array<bool, 256> kRegNameBytes = alphanumeric_or(kUnreservedAndSubDelims);
 
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 

@@ -19,19 +19,12 @@ using testing::FakePeer;
 using testing::Feed;
 using testing::RecordedExchange;
 
-constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
-constexpr std::string_view kGetB = "GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
 std::string post(std::size_t length, std::string_view version = "1.1", std::string_view more = "") {
   return "POST /p HTTP/" + std::string(version) + "\r\nHost: h\r\nContent-Length: " + std::to_string(length) +
          "\r\n" + std::string(more) + "\r\n";
 }
 
-class ConnectionEdge : public testing::ConnectionFixture {
- protected:
-  void answer_with_target() {
-    handler.on_request = [](RecordedExchange& exchange) { exchange.answer(exchange.target); };
-  }
-};
+class ConnectionEdge : public testing::ConnectionFixture {};
 
 // FIN behind a pipelined request that is not whole.
 TEST_F(ConnectionEdge, EndBehindAPipelinedHalfRequest) {

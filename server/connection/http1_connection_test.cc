@@ -15,8 +15,6 @@ using testing::FakePeer;
 using testing::Feed;
 using testing::RecordedExchange;
 
-constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
-constexpr std::string_view kGetB = "GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
 constexpr std::string_view kGetAndClose = "GET /c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
 constexpr std::string_view kPost = "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
 constexpr std::string_view kChunkedHead = "POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -24,12 +22,7 @@ constexpr std::string_view kExpecting =
     "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
-class Http1ConnectionTest : public testing::ConnectionFixture {
- protected:
-  void answer_with_target() {
-    handler.on_request = [](RecordedExchange& exchange) { exchange.answer(exchange.target); };
-  }
-};
+class Http1ConnectionTest : public testing::ConnectionFixture {};
 
 // Whatever is received comes whole, and again one byte at a time.
 class Http1Fed : public Http1ConnectionTest, public ::testing::WithParamInterface<Feed> {

@@ -16,7 +16,6 @@ using testing::FakePeer;
 using testing::Feed;
 using testing::RecordedExchange;
 
-constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 constexpr std::string_view kPost = "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n";
 constexpr milliseconds kTick{100};  // a deadline may be so much late
 
@@ -25,10 +24,6 @@ class Http1DeadlineTest : public testing::ConnectionFixture {
   // To just before, and then past, a deadline that is armed now.
   void almost(milliseconds timeout) { clock.advance(timeout - milliseconds(1)); }
   void past() { clock.advance(milliseconds(1) + kTick); }
-
-  void answer_with_target() {
-    handler.on_request = [](RecordedExchange& exchange) { exchange.answer(exchange.target); };
-  }
 };
 
 TEST_F(Http1DeadlineTest, AFreshConnectionWithoutABytesIsClosedSilently) {

@@ -15,20 +15,13 @@ using testing::FakePeer;
 using testing::Feed;
 using testing::RecordedExchange;
 
-constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
-constexpr std::string_view kGetB = "GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
 constexpr std::string_view kGet10 = "GET /a HTTP/1.0\r\n\r\n";
 
 std::string post(std::size_t length) {
   return "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n";
 }
 
-class Http1EndingTest : public testing::ConnectionFixture {
- protected:
-  void answer_with_target() {
-    handler.on_request = [](RecordedExchange& exchange) { exchange.answer(exchange.target); };
-  }
-};
+class Http1EndingTest : public testing::ConnectionFixture {};
 
 // --- The application's side goes away --------------------------------------------------------
 

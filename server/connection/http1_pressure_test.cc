@@ -15,8 +15,6 @@ using base::Last;
 using testing::FakePeer;
 using testing::RecordedExchange;
 
-constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
-
 std::string post(std::size_t length) {
   return "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n";
 }

@@ -20,7 +20,6 @@ using testing::Feed;
 using testing::RecordedExchange;
 using testing::SocketPeer;
 
-constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 constexpr std::string_view kChunked = "POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 std::string post(std::size_t length, std::string_view more = "") {
@@ -174,14 +173,6 @@ class Connections : public testing::ConnectionFixture {
  protected:
   static void SetUpTestSuite() { std::signal(SIGPIPE, SIG_IGN); }
 
-  template <class Condition>
-  bool until(Condition condition) {
-    for (int i = 0; i < 200'000; ++i) {
-      if (condition()) return true;
-      turn();
-    }
-    return false;
-  }
   void settle() {
     for (int i = 0; i < 50; ++i) turn();
   }

@@ -20,20 +20,9 @@ using testing::FakePeer;
 using testing::RecordedExchange;
 using testing::SocketPeer;
 
-constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
-
 class ServerTest : public testing::ConnectionFixture {
  protected:
   static void SetUpTestSuite() { std::signal(SIGPIPE, SIG_IGN); }
-
-  template <class Condition>
-  bool until(Condition condition) {
-    for (int i = 0; i < 200'000; ++i) {
-      if (condition()) return true;
-      turn();
-    }
-    return false;
-  }
 };
 
 TEST_F(ServerTest, ConnectionsEndInAnyOrder) {

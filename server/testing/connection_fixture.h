@@ -24,6 +24,9 @@ namespace fasterapi::testing {
 
 class ConnectionFixture : public ::testing::Test {
  protected:
+  static constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+  static constexpr std::string_view kGetB = "GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
+
   ConnectionFixture() {
     settings.date_header = false;  // so that tests can name every byte of an answer
     settings.server.clear();
@@ -63,6 +66,20 @@ class ConnectionFixture : public ::testing::Test {
 
   // Work that was put off is done; nothing is waited for.
   void turn() { loop.run(net::RunMode::kNoWait); }
+
+  // Turns until it is so, for what sockets bring; false if that takes very many.
+  template <class Condition>
+  bool until(Condition condition) {
+    for (int i = 0; i < 200'000; ++i) {
+      if (condition()) return true;
+      turn();
+    }
+    return false;
+  }
+
+  void answer_with_target() {
+    handler.on_request = [](RecordedExchange& exchange) { exchange.answer(exchange.target); };
+  }
 
   static std::string ok(std::string_view body) {
     return "HTTP/1.1 200 OK\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n" +

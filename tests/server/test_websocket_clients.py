@@ -58,15 +58,19 @@ class Plan:
     def url(self) -> str:
         return f"ws://{self.host}:{self.port}{self.target}"
 
+    @property
+    def for_websockets(self) -> dict[str, Any]:
+        """What both clients of that library take."""
+        return {
+            "additional_headers": self.headers,
+            "subprotocols": self.subprotocols or None,
+            "compression": "deflate" if self.deflate else None,
+            "proxy": None,
+        }
+
 
 async def by_websockets(plan: Plan) -> Conversation:
-    async with websockets.asyncio.client.connect(
-        plan.url,
-        additional_headers=plan.headers,
-        subprotocols=plan.subprotocols or None,
-        compression="deflate" if plan.deflate else None,
-        proxy=None,
-    ) as client:
+    async with websockets.asyncio.client.connect(plan.url, **plan.for_websockets) as client:
         seen = Conversation(bool(client.protocol.extensions), client.subprotocol)
         for message in plan.messages:
             await client.send(message)
@@ -85,13 +89,7 @@ async def by_websockets(plan: Plan) -> Conversation:
 
 
 def by_websockets_in_threads(plan: Plan) -> Conversation:
-    with websockets.sync.client.connect(
-        plan.url,
-        additional_headers=plan.headers,
-        subprotocols=plan.subprotocols or None,
-        compression="deflate" if plan.deflate else None,
-        proxy=None,
-    ) as client:
+    with websockets.sync.client.connect(plan.url, **plan.for_websockets) as client:
         seen = Conversation(bool(client.protocol.extensions), client.subprotocol)
         for message in plan.messages:
             client.send(message)
