@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
 
 from fasterapi._native import open_event_stream
 from fasterapi.connection_scope import Receive, Scope, Send
@@ -59,7 +59,7 @@ class PlainEventStream:
         self._pieces = 0
         self._events_sent = 0
         self._bytes_sent = 0
-        self._watcher: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()  # also one that was cancelled and has not ended yet
         self._pinger: asyncio.Task[None] | None = None
 
     async def send(self, data: str | None, event: str | None, id: str | None, retry: int | None, /) -> None:
@@ -83,10 +83,10 @@ class PlainEventStream:
         if self._pinger is not None:
             self._pinger.cancel()
         self._last_sent = asyncio.get_running_loop().time()
-        self._pinger = asyncio.ensure_future(self._ping_when_idle(seconds)) if seconds else None
+        self._pinger = self._begin(self._ping_when_idle(seconds)) if seconds else None
 
     def on_disconnect(self, callback: Callable[[], None], /) -> None:
-        self._watcher = asyncio.ensure_future(self._watch(callback))
+        self._begin(self._watch(callback))
 
     def on_shutdown(self, callback: Callable[[], None], /) -> None:
         pass  # ASGI has no message for it
@@ -95,11 +95,16 @@ class PlainEventStream:
         return {"events_sent": self._events_sent, "bytes_sent": self._bytes_sent}
 
     async def stop(self) -> None:
-        """Ends both tasks."""
-        tasks = [task for task in (self._watcher, self._pinger) if task is not None]
-        for task in tasks:
+        """Returns when no task runs any more."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _watch(self, callback: Callable[[], None]) -> None:
         # What is left of the request's body comes first.
