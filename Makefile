@@ -72,11 +72,12 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60), starting from its corpus
 	@scripts/build fuzz
 	scripts/fuzz $(FUZZ_SECONDS)
 
-conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us; the reliability scoreboard; Chromium; Autobahn (an hour)
+conformance: build ## HTTP/1.1 by cases; the same questions to uvicorn and to us; the reliability scoreboard; the adapters at full size; Chromium; Autobahn (an hour)
 	@$(BOOTSTRAP) build test browser
 	$(PY) -m conformance.http1
 	$(PY) -m conformance.parity
 	$(PY) -m conformance.reliability
+	$(PY) -m conformance.adapters --repeats 1
 	$(PY) -m conformance.browser
 	$(PY) -m conformance.browser.demos
 	$(PY) -m conformance.autobahn

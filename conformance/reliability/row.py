@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from statistics import median
@@ -14,8 +14,15 @@ from conformance.reliability.server import APP, Server
 class Start(Protocol):
     """Starts the server that is measured; it ends with the context."""
 
-    def __call__(self, app: str = APP, files: int | None = None) -> AbstractContextManager[Server]:
-        """``app`` is "module:attribute"; ``files`` limits the open files of each process (RLIMIT_NOFILE)."""
+    def __call__(
+        self,
+        app: str = APP,
+        files: int | None = None,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> AbstractContextManager[Server]:
+        """``app`` is "module:attribute"; ``files`` limits the open files of each process (RLIMIT_NOFILE);
+        ``options`` follow the command, ``environment`` adds variables."""
 
 
 @dataclass(frozen=True)

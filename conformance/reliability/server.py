@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -94,16 +94,24 @@ class Server:
 
 
 @contextlib.contextmanager
-def start(server: str, python: str, app: str = APP, files: int | None = None) -> Iterator[Server]:
+def start(
+    server: str,
+    python: str,
+    app: str = APP,
+    files: int | None = None,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """Starts ``server``, a name or a template (``servers``), and waits until it answers."""
     line = Probe()
     port = free_port()
     paths = [*package_path(), str(ROOT), str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {
+    variables = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONUNBUFFERED": "1",
         probe.PORT: str(line.port),
+        **(environment or {}),
     }
 
     def limit() -> None:
@@ -113,9 +121,9 @@ def start(server: str, python: str, app: str = APP, files: int | None = None) ->
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
         running = Server(
             subprocess.Popen(
-                servers.command(server, python, app, port),
+                [*servers.command(server, python, app, port), *options],
                 cwd=folder,
-                env=environment,
+                env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,15 @@ from fasterapi.sse import redis_history
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 ENTRY = {"event": '["theirs", null, null, null]'}
 """As a history makes them."""
+
+
+@pytest.fixture
+def keeping_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that runs, and keeps its data in a file."""
+    server = RedisServer(tmp_path, append_only=True)
+    server.start()
+    yield server
+    server.stop()
 
 
 async def followed_until_unknown(events: Any) -> tuple[list[str | None], str]:
@@ -153,24 +162,22 @@ def test_a_key_that_is_no_stream_is_told(shared_redis: RedisServer, run: Run, ta
 
 
 def test_one_that_has_lost_confirmed_events_is_told_as_a_loss(
-    tmp_path: Path, run: Run, tag: str, monkeypatch: pytest.MonkeyPatch
+    keeping_redis: RedisServer, run: Run, tag: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a power failure its file ends earlier. What is appended later must not hide the gap from anybody."""
     # The reader notices late.
     monkeypatch.setattr(redis_history, "RETRY", (1.0, 1.0))
-    redis = RedisServer(tmp_path, append_only=True)
-    redis.start()
 
     async def main() -> None:
-        history = RedisHistory(redis.url, prefix=tag)
+        history = RedisHistory(keeping_redis.url, prefix=tag)
         empty = await history.position("b")
         await history.append("b", "lost")
         ids = [await history.append("c", str(number)) for number in range(10)]
         async with aclosing(history.follow("c", ids[8])) as events:
             assert (await anext(events)).data == "9"
-            await asyncio.to_thread(redis.stop)
-            redis.cut_append_only_file(1000)
-            await asyncio.to_thread(redis.start)
+            await asyncio.to_thread(keeping_redis.stop)
+            keeping_redis.cut_append_only_file(1000)
+            await asyncio.to_thread(keeping_redis.start)
             kept, unknown = await followed_until_unknown(history.follow("c", ids[0]))
             assert kept == ids[1 : 1 + len(kept)]
             assert 1 < len(kept) < 9
@@ -196,29 +203,25 @@ def test_one_that_has_lost_confirmed_events_is_told_as_a_loss(
         await history.aclose()
 
     run(main())
-    redis.stop()
 
 
-def test_one_that_was_started_anew_is_told_at_once(tmp_path: Path, run: Run, tag: str) -> None:
+def test_one_that_was_started_anew_is_told_at_once(keeping_redis: RedisServer, run: Run, tag: str) -> None:
     """Nobody can know whether its file was whole."""
-    redis = RedisServer(tmp_path, append_only=True)
-    redis.start()
 
     async def main() -> None:
-        history = RedisHistory(redis.url, prefix=tag)
+        history = RedisHistory(keeping_redis.url, prefix=tag)
         start = await history.position("c")
         async with aclosing(history.follow("c", start)) as events:
             last = await history.append("c", "before")
             assert (await anext(events)).data == "before"
-            await asyncio.to_thread(redis.stop)
-            await asyncio.to_thread(redis.start)
+            await asyncio.to_thread(keeping_redis.stop)
+            await asyncio.to_thread(keeping_redis.start)
             with pytest.raises(UnknownEventId) as caught:
                 await anext(events)
             assert caught.value.event_id == last
         await history.aclose()
 
     run(main())
-    redis.stop()
 
 
 def test_an_entry_of_another_run_of_redis_is_told_as_a_loss(
