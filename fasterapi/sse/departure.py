@@ -25,12 +25,16 @@ class Departure:
         self._ended = False
 
     def client_left(self) -> None:
-        """Cancels the task, and again after each ``grace`` seconds that it goes on; one that the server has stopped has its
-        grace already."""
-        if not self.left:
-            self.left = True
+        """Cancels the task, and again after each ``grace`` seconds that it goes on. One that was cancelled already, by the
+        server's stop or by a middleware that has heard of it as well, cleans up: it has its grace."""
+        if self.left:
+            return
+        self.left = True
+        if self._is_cancelled():
             if not self.stopped:
-                self._cancel(LEFT)
+                self._after(self._grace, self._cancel, LEFT)
+        else:
+            self._cancel(LEFT)
 
     def told(self) -> None:
         """An exception of ``send()`` says it; the handler's task needs no cancellation unless it goes on."""
@@ -59,6 +63,9 @@ class Departure:
                 self._timer.cancel()
             self._only_ours = self._take_back()
         return self._only_ours
+
+    def _is_cancelled(self) -> bool:
+        return self.stopped or (sys.version_info >= (3, 11) and self._task.cancelling() > 0)
 
     def _take_back(self) -> bool:
         if sys.version_info >= (3, 11):

@@ -216,6 +216,17 @@ class TestLeaving:
         # Before Task.uncancel() nobody can tell the second one from the first.
         assert (outcome and outcome["type"]) == ("CancelledError" if sys.version_info >= (3, 11) else None)
 
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_one_that_comes_before_leaves_the_handler_its_grace(
+        self, server: ServerProcess, tag: str, route: str
+    ) -> None:
+        with ask(server, f"{route}/cleans_up?tag={tag}") as connection:
+            connection.read_until(b"data: hello\n\n")
+            server.probe.expect("cleaning", tag)
+        server.probe.expect("ended", tag)
+        # Before Task.cancelling() nobody knows of it.
+        assert len(server.probe.seen("cleaned", tag)) == (1 if sys.version_info >= (3, 11) else 0)
+
     def test_the_others_stay(self, server: ServerProcess, tag: str) -> None:
         with ask(server, f"/silent?tag={tag}") as stays:
             stays.read_until(b": ping\n")

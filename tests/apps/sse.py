@@ -364,6 +364,22 @@ async def cancelled_by_both(sse: SSE) -> None:
         await asyncio.sleep(3600)
 
 
+@handler
+async def cleans_up(sse: SSE) -> None:
+    """Cancelled by somebody else; the client leaves while it cleans up."""
+    await sse.send("hello")
+    task = asyncio.current_task()
+    asyncio.get_running_loop().call_soon(task.cancel)
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        say("cleaning", tag(sse))
+        while not sse.client_left:  # noqa: ASYNC110 (nobody is told but the task)
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        say("cleaned", tag(sse))
+
+
 PATIENCE = {"patient": 60.0, "hurried": 0.05}
 
 
