@@ -18,6 +18,11 @@ PyObject* Cycle::loop() { return application_.asyncio_loop(); }
 
 PyObject* Cycle::drained() { return new_awaitable(module_, self_, drain_); }
 
+void Cycle::release_waiters() {
+  receivers_.wake(module_);
+  senders_.wake(module_);
+}
+
 bool Cycle::is_cancelled(PyObject* error) const {
   return PyErr_GivenExceptionMatches(error, module_.cancelled_error.get()) != 0;
 }

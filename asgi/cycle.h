@@ -29,6 +29,8 @@ class Cycle : public Awaited, public RunOwner {
   virtual bool poll_writable(Ref& value) = 0;
   // What `await send()` waits for when the connection is full.
   PyObject* drained();
+  // The run is over: tasks that it has left behind wait for nothing any more.
+  void release_waiters();
 
   // Our own OSError, or what a framework made of it, while it was handled or as its cause.
   bool is_disconnect(PyObject* error) const;

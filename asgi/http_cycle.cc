@@ -304,6 +304,8 @@ void HttpCycle::on_run_end(PyObject* error) {
   }
   answer_500();
   end_event_stream();
+  disconnected_ = true;
+  release_waiters();
   application_.run_ended();
 }
 

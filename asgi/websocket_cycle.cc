@@ -368,6 +368,7 @@ void WebSocketCycle::on_run_end(PyObject* error) {
     if (begun || !answer_error(*exchange, 500)) exchange->detach();
   }
   if (socket_ != nullptr) leave(error == nullptr ? websocket::kNormalClosure : websocket::kInternalError);
+  release_waiters();
   application_.run_ended();
 }
 
