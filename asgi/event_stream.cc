@@ -327,8 +327,8 @@ Ref new_event_stream(Module& module, HttpCycle& cycle, bool left, bool draining)
   return Ref::steal(reinterpret_cast<PyObject*>(object));
 }
 
-PyObject* open_event_stream(PyObject*, PyObject* send) {
-  HttpCycle* cycle = cycle_of_send(send);
+PyObject* open_event_stream(PyObject*, PyObject* call) {
+  HttpCycle* cycle = cycle_of(call);
   return cycle == nullptr ? Py_NewRef(Py_None) : cycle->open_event_stream();
 }
 

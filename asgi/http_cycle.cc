@@ -407,9 +407,11 @@ bool CycleObjects::unshared(const Ref& cycle, const Ref& receive, const Ref& sen
 
 void CycleObjects::end() { object_of(cycle.get()).cycle.reset(); }
 
-HttpCycle* cycle_of_send(PyObject* send) {
-  if (!PyCFunction_CheckExact(send) || PyCFunction_GET_FUNCTION(send) != kSend.ml_meth) return nullptr;
-  auto& cycle = object_of(PyCFunction_GET_SELF(send)).cycle;
+HttpCycle* cycle_of(PyObject* call) {
+  if (!PyCFunction_CheckExact(call)) return nullptr;
+  const PyCFunction function = PyCFunction_GET_FUNCTION(call);
+  if (function != kSend.ml_meth && function != kReceive.ml_meth) return nullptr;
+  auto& cycle = object_of(PyCFunction_GET_SELF(call)).cycle;
   return cycle ? &*cycle : nullptr;
 }
 

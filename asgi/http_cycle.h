@@ -95,8 +95,8 @@ struct CycleObjects {
   void end();
 };
 
-// The cycle whose bound method `send` is, as long as its request lasts; null for any other object.
-HttpCycle* cycle_of_send(PyObject* send);
+// The cycle whose receive or send `call` is, as long as its request lasts; null for any other object.
+HttpCycle* cycle_of(PyObject* call);
 
 // False in the result, with an error set, when they cannot be made.
 CycleObjects new_cycle_objects(Module& module);

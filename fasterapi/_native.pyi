@@ -141,11 +141,12 @@ class EventStream:
         """``events_sent``; ``bytes_sent``, of events, comments and pings, without HTTP's framing; ``queued``, bytes that the
         client's kernel has not taken."""
 
-def open_event_stream(send: Callable[..., Any]) -> EventStream | None:
-    """The event stream of the request that this server has given ``send`` for, the same one each time.
+def open_event_stream(call: Callable[..., Any]) -> EventStream | None:
+    """The event stream of the request that this server has given ``call`` for, its ``send`` or ``receive``; the same one
+    each time.
 
     ``None`` for any other callable (another server's, or a middleware's, which is to see the messages) and for a request
-    that has ended.
+    that has ended. By ``receive`` it is known where ``send`` is a middleware's: then it must only be listened to.
     """
 
 class Server:

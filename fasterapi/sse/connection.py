@@ -85,7 +85,7 @@ class SSE(ConnectionScope):
         self._departure = Departure(task, grace)
         self._shutdown_grace = shutdown_grace
         native = native_stream(scope, send)
-        self._plain = PlainEventStream(receive, send) if native is None else None
+        self._plain = None if native else PlainEventStream(receive, send, native_stream(scope, receive))
         self._stream: EventStream = native or self._plain  # type: ignore[assignment]
         self._stream.on_disconnect(self._client_left)
         self._stream.on_shutdown(self._server_stops)

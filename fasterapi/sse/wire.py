@@ -40,18 +40,23 @@ class EventStream(Protocol):
         """``events_sent``, ``bytes_sent`` (of events and comments)."""
 
 
-def native_stream(scope: Scope, send: Send) -> EventStream | None:
-    """This server's own, unless a middleware is to see the messages."""
-    return open_event_stream(send) if EXTENSION in (scope.get("extensions") or {}) else None
+def native_stream(scope: Scope, call: Send | Receive) -> EventStream | None:
+    """This server's own, unless ``call`` is a middleware's, which is to see the messages."""
+    return open_event_stream(call) if EXTENSION in (scope.get("extensions") or {}) else None
 
 
 class PlainEventStream:
     """An ``EventStream`` on any ASGI server: a task watches for ``http.disconnect``, another one sends pings.
 
     ``stop()`` must be awaited in the end.
+
+    Args:
+        heard: this server's own, where a middleware sees what is sent but not what is received (Starlette's always do): it
+            tells of the client's leaving without a task, and of the server's stop.
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, heard: EventStream | None = None) -> None:
+        self._heard = heard
         self._receive = receive
         self._send = send
         self._sending = asyncio.Lock()
@@ -86,10 +91,14 @@ class PlainEventStream:
         self._pinger = self._begin(self._ping_when_idle(seconds)) if seconds else None
 
     def on_disconnect(self, callback: Callable[[], None], /) -> None:
-        self._begin(self._watch(callback))
+        if self._heard is not None:
+            self._heard.on_disconnect(callback)
+        else:
+            self._begin(self._watch(callback))
 
     def on_shutdown(self, callback: Callable[[], None], /) -> None:
-        pass  # ASGI has no message for it
+        if self._heard is not None:  # ASGI has no message for it
+            self._heard.on_shutdown(callback)
 
     def statistics(self) -> dict[str, int]:
         return {"events_sent": self._events_sent, "bytes_sent": self._bytes_sent}

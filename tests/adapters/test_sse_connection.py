@@ -82,7 +82,7 @@ class TestKeepAlive:
         assert server.probe.expect("started", tag)["same"] is True
         assert server.probe.expect("closed", tag)["open"] is False
 
-    @pytest.mark.parametrize("route", ROUTES)
+    @pytest.mark.parametrize("route", [*ROUTES, "/enclosed"])
     def test_only_a_plain_server_needs_tasks_for_it(
         self, server: ServerProcess, server_name: str, tag: str, route: str
     ) -> None:
@@ -90,10 +90,10 @@ class TestKeepAlive:
             connection.read_until(b": ping\n")
             server.probe.open(tag)
             running = server.probe.expect("beside", tag)["running"]
-        native = server_name == "fasterapi" and not route
-        assert running == (
-            set() if native else {"PlainEventStream._watch", "PlainEventStream._ping_when_idle"}
-        )
+        tasks = {"PlainEventStream._watch", "PlainEventStream._ping_when_idle"}
+        if server_name == "fasterapi":
+            tasks = {"": set(), "/wrapped": {"PlainEventStream._ping_when_idle"}, "/enclosed": tasks}[route]
+        assert running == tasks
 
 
 class TestLifecycle:
@@ -242,7 +242,12 @@ class TestLeaving:
         """This one tells them, and their clients get a whole response; others cut what is left after their grace."""
         native = server_name == "fasterapi"
         server = serve("apps.sse:app", *(() if native else ("--timeout-graceful-shutdown", "1")))
-        streams = [ask(server, f"/{name}?tag={tag}") for name in STOPPED for _ in range(20)]
+        streams = [
+            ask(server, f"{route}/{name}?tag={tag}")
+            for name in STOPPED
+            for route in ROUTES
+            for _ in range(10)
+        ]
         server.probe.expect("hello", tag, count=20)
         for stream in streams[20:]:
             stream.read_until(b"\n")

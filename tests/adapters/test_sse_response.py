@@ -9,6 +9,7 @@ import httpx
 import pytest
 from support import sse
 from support.server import ServerProcess
+from support.wire import LAST_CHUNK
 
 FRAMEWORKS = ("", "/fastapi", "/around")
 ITEMS = b"".join(
@@ -86,6 +87,25 @@ def test_a_silent_iterable_is_kept_alive(server: ServerProcess, tag: str) -> Non
         assert list(itertools.islice(lines, 3)) == [": ping"] * 3
         server.probe.open(tag)
         assert [line for line in lines if line != ": ping"] == ["data: end"]
+
+
+def test_a_server_that_stops_ends_them(
+    serve: Callable[..., ServerProcess], server_name: str, tag: str
+) -> None:
+    """Also below Starlette's middlewares, which wrap send(). No other server tells that it stops."""
+    native = server_name == "fasterapi"
+    server = serve("apps.sse_frameworks:app", *(() if native else ("--timeout-graceful-shutdown", "1")))
+    streams = []
+    for target in ("/handler/x", "/fastapi/handler/x", "/leaving/async", "/fastapi/leaving/async"):
+        stream = server.connect()
+        stream.request("GET", f"{target}?tag={tag}")
+        stream.read_until(b"data: ")
+        streams.append(stream)
+    server.terminate()
+    ends = [stream.read_to_end() for stream in streams]
+    if native:
+        assert [end[-5:] for end in ends] == [LAST_CHUNK] * 4
+        assert len(server.probe.seen("cleaned", tag)) == len(server.probe.seen("closed", tag)) == 2
 
 
 def test_stop_answers_204(server: ServerProcess) -> None:

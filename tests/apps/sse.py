@@ -1,4 +1,5 @@
-"""Handlers of event streams. ``/name`` is served as it is, ``/wrapped/name`` behind a middleware that sees every message."""
+"""Handlers of event streams. ``/name`` is served as it is, ``/wrapped/name`` behind a middleware that
+sees every message that is sent, as Starlette's do, ``/enclosed/name`` behind one that sees those received too."""
 
 from __future__ import annotations
 
@@ -385,6 +386,16 @@ PATIENCE = {"patient": 60.0, "hurried": 0.05}
 
 async def _route(scope: Scope, receive: Receive, send: Send) -> None:
     where, _, name = scope["path"].rpartition("/")
+    if where == "/enclosed":
+
+        async def received() -> Message:
+            return await receive()
+
+        async def sent(message: Message) -> None:
+            await send(message)
+
+        await sse_endpoint(HANDLERS[name], grace=GRACE)(scope, received, sent)
+        return
     if (patience := PATIENCE.get(where[1:])) is not None:
         await sse_endpoint(HANDLERS[name], shutdown_grace=patience)(scope, receive, send)
         return

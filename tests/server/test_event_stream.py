@@ -173,7 +173,7 @@ def test_an_event_stream_over_HTTP_1_0_ends_with_the_connection(events):
 # --- Whose it is -------------------------------------------------------------------------------
 
 
-def test_open_knows_only_the_servers_own_send_of_a_request_that_goes_on(events):
+def test_open_knows_only_the_servers_own_calls_of_a_request_that_goes_on(events):
     kept = []
 
     async def handler(self, scope, receive, send):
@@ -183,18 +183,18 @@ def test_open_knows_only_the_servers_own_send_of_a_request_that_goes_on(events):
         self.tell(
             [
                 open_event_stream(other)
-                for other in (wrapped, receive, functools.partial(send), None, len, *kept)
+                for other in (wrapped, functools.partial(receive), functools.partial(send), None, len, *kept)
             ]
         )
-        stream = open_event_stream(send)
+        stream = open_event_stream(receive)
         self.tell((type(stream).__name__, stream is open_event_stream(send)))
         await send(HEAD)
         await send(END)
-        self.tell(open_event_stream(send))
-        kept.append(send)
+        self.tell(open_event_stream(send) or open_event_stream(receive))
+        kept.extend((send, receive))
 
     served = events(handler)
-    for others in (5, 6):
+    for others in (5, 7):
         assert served.whole() == b""
         assert served.hear() == [None] * others
         assert served.hear() == ("EventStream", True)
