@@ -57,6 +57,11 @@ def _family(host: Any) -> socket.AddressFamily | None:
     return None
 
 
+def _fail(fut: asyncio.Future[None], error: OSError) -> None:
+    if not fut.done():  # cancelled meanwhile
+        fut.set_exception(error)
+
+
 class EventLoop(Scheduler, asyncio.SelectorEventLoop):
     """An asyncio event loop whose turn is one poll of the native loop. Linux only, one thread."""
 
@@ -214,7 +219,8 @@ class EventLoop(Scheduler, asyncio.SelectorEventLoop):
         elif error in (0, errno.EISCONN):
             fut.set_result(None)
         else:
-            fut.set_exception(OSError(error, f"Connect call failed {address}"))
+            # In a later turn, as with a peer elsewhere: whoever tries again at once would never let the loop go on.
+            self.call_soon(_fail, fut, OSError(error, f"Connect call failed {address}"))
 
     def set_debug(self, enabled: bool) -> None:
         """Debug mode: slow callbacks are logged, calls from a wrong thread refused."""

@@ -91,6 +91,21 @@ def test_a_refused_connection(run):
     run(main())
 
 
+def test_who_is_refused_and_tries_again_at_once_lets_the_loop_go_on(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        others = []
+        with socket.create_server(("127.0.0.1", 0)) as gone:
+            address = gone.getsockname()
+        for attempt in range(1, 10):
+            loop.call_soon(others.append, attempt)
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(*address)
+            assert len(others) == attempt
+
+    run(main())
+
+
 def test_a_cancelled_operation_leaves_the_socket_usable(run, pair):
     left, right = pair
 
