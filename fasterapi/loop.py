@@ -57,9 +57,22 @@ def _family(host: Any) -> socket.AddressFamily | None:
     return None
 
 
-def _fail(fut: asyncio.Future[None], error: OSError) -> None:
-    if not fut.done():  # cancelled meanwhile
-        fut.set_exception(error)
+def _connect(sock: socket.socket, address: Any) -> int:
+    """0: connected. Otherwise the errno."""
+    # Who listens on this machine has answered by now: asking once more costs less than waiting does.
+    error = sock.connect_ex(address)
+    if error == errno.EINPROGRESS:
+        error = sock.connect_ex(address)
+    return 0 if error == errno.EISCONN else error
+
+
+def _settle(fut: asyncio.Future[None], failure: OSError | None) -> None:
+    if fut.done():  # cancelled meanwhile
+        return
+    if failure is None:
+        fut.set_result(None)
+    else:
+        fut.set_exception(failure)
 
 
 class EventLoop(Scheduler, asyncio.SelectorEventLoop):
@@ -148,9 +161,11 @@ class EventLoop(Scheduler, asyncio.SelectorEventLoop):
             return await super().create_connection(protocol_factory, host, port, **options)
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, socket.IPPROTO_TCP)
         try:
-            connected = self.create_future()
-            self._sock_connect(connected, sock, (host, port))
-            await connected
+            error = _connect(sock, (host, port))
+            if error:
+                connected = self.create_future()
+                self._await_connection(connected, sock, (host, port), error)
+                await connected
             protocol, started = protocol_factory(), self.create_future()
             transport = SocketTransport(self, sock, protocol, started)
         except BaseException:
@@ -210,17 +225,17 @@ class EventLoop(Scheduler, asyncio.SelectorEventLoop):
             raise
 
     def _sock_connect(self, fut: asyncio.Future[None], sock: socket.socket, address: Any) -> None:
-        # Who listens on this machine has answered by now: asking once more costs less than waiting does.
-        error = sock.connect_ex(address)
-        if error == errno.EINPROGRESS:
-            error = sock.connect_ex(address)
+        self._await_connection(fut, sock, address, _connect(sock, address))
+
+    def _await_connection(
+        self, fut: asyncio.Future[None], sock: socket.socket, address: Any, error: int
+    ) -> None:
         if error in (errno.EINPROGRESS, errno.EALREADY, errno.EINTR, errno.EAGAIN):
             super()._sock_connect(fut, sock, address)  # type: ignore[misc]  # waits
-        elif error in (0, errno.EISCONN):
-            fut.set_result(None)
         else:
-            # In a later turn, as with a peer elsewhere: whoever tries again at once would never let the loop go on.
-            self.call_soon(_fail, fut, OSError(error, f"Connect call failed {address}"))
+            # In a later turn, as with a peer elsewhere: whoever connects again at once would never let the loop go on.
+            failure = OSError(error, f"Connect call failed {address}") if error else None
+            self.call_soon(_settle, fut, failure)
 
     def set_debug(self, enabled: bool) -> None:
         """Debug mode: slow callbacks are logged, calls from a wrong thread refused."""

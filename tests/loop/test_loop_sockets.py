@@ -106,6 +106,20 @@ def test_who_is_refused_and_tries_again_at_once_lets_the_loop_go_on(run):
     run(main())
 
 
+def test_who_connects_again_and_again_lets_the_loop_go_on(run, listener):
+    async def main():
+        loop = asyncio.get_running_loop()
+        others = []
+        for attempt in range(1, 10):
+            loop.call_soon(others.append, attempt)
+            with socket.socket() as client:
+                client.setblocking(False)
+                await loop.sock_connect(client, listener.getsockname())
+            assert len(others) == attempt
+
+    run(main())
+
+
 def test_a_cancelled_operation_leaves_the_socket_usable(run, pair):
     left, right = pair
 
