@@ -30,6 +30,11 @@ class EventLog(Generic[Key]):
         self._entries: deque[tuple[Key, ServerSentEvent]] = deque()
         self._grown = asyncio.Event()
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever added."""
+        return not self._entries
+
     def append(self, key: Key, event: ServerSentEvent) -> None:
         """Adds an event and wakes who waits."""
         self._entries.append((key, event))

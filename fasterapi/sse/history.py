@@ -70,7 +70,8 @@ class MemoryHistory:
         return kept.id
 
     async def replay(self, channel: str, after: str) -> list[ServerSentEvent]:
-        log, key, found = self._log(channel), self._key(after), []
+        key, found = self._key(after), list[ServerSentEvent]()
+        log = self._log(channel) if channel in self._logs else self._new_log()
         if key < log.start:
             raise UnknownEventId(after)
         while batch := log.after(key):
@@ -101,14 +102,20 @@ class MemoryHistory:
             self._followers[channel] -= 1
             if not self._followers[channel]:
                 del self._followers[channel]
+                # Whatever clients ask for, it does not drive out what was published.
+                if log.empty and self._logs.get(channel) is log:
+                    del self._logs[channel]
 
     def _log(self, channel: str) -> EventLog[int]:
         log = self._logs.pop(channel, None)
         if log is None:
             self._make_room()
-            log = EventLog(self._forgotten, self._max_events, self._max_bytes)
+            log = self._new_log()
         self._logs[channel] = log  # as the last one used
         return log
+
+    def _new_log(self) -> EventLog[int]:
+        return EventLog(self._forgotten, self._max_events, self._max_bytes)
 
     def _make_room(self) -> None:
         """For one more channel."""

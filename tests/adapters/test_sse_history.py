@@ -230,6 +230,22 @@ class TestUnknown:
 
         run(main())
 
+    def test_names_that_somebody_makes_up_drive_out_no_channel(self, run: Run) -> None:
+        async def main() -> None:
+            history = MemoryHistory(max_channels=2)
+            start = await history.position("a")
+            last = await history.append("a", "kept")
+            for number in range(10):
+                async with aclosing(history.follow(f"follows {number}")) as events:
+                    waits = asyncio.ensure_future(anext(events))
+                    await asyncio.sleep(0)
+                    waits.cancel()
+                    await asyncio.gather(waits, return_exceptions=True)
+                assert await history.replay(f"reads {number}", last) == []
+            assert data(await history.replay("a", start)) == ["kept"]
+
+        run(main())
+
 
 @pytest.fixture(params=KINDS)
 def server(request: pytest.FixtureRequest, serve: Callable[..., ServerProcess]) -> ServerProcess:
