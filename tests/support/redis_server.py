@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from redis.asyncio import Redis
 
@@ -64,9 +64,11 @@ class RedisServer:
             if READY in line:
                 watchdog.cancel()
                 self.port = port
-                threading.Thread(target=process.stdout.read, daemon=True).start()
+                self._reader = threading.Thread(target=_read_to_end, args=(process.stdout,), daemon=True)
+                self._reader.start()
                 return True
         watchdog.cancel()
+        process.stdout.close()
         process.wait()
         self._process = None
         return False
@@ -83,6 +85,12 @@ class RedisServer:
         if process is not None:
             process.kill()
             process.wait(STOP_LIMIT)
+            self._reader.join(STOP_LIMIT)
+
+
+def _read_to_end(stream: IO[str]) -> None:
+    with stream:
+        stream.read()
 
 
 def _free_port() -> int:
