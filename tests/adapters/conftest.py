@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
@@ -52,6 +53,14 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, Any]], 
             loop.close()
 
     return run
+
+
+@pytest.fixture
+def seed() -> int:
+    """Of what a test makes up; told where it fails."""
+    chosen = random.randrange(2**32)
+    print(f"seed {chosen}")
+    return chosen
 
 
 @pytest.fixture

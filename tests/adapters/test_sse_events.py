@@ -20,13 +20,6 @@ def server(shared: Callable[..., ServerProcess]) -> ServerProcess:
     return shared("apps.sse:app")
 
 
-@pytest.fixture
-def seed() -> int:
-    chosen = random.randrange(2**32)
-    print(f"seed {chosen}")
-    return chosen
-
-
 def sent(server: ServerProcess, tag: str, *calls: tuple[str, dict[str, Any]]) -> tuple[bytes, dict[str, Any]]:
     """The bytes that calls of methods make, and what the application says of them."""
     body = server.get(f"/sends?{sse.query(calls=calls, tag=tag)}").body

@@ -48,19 +48,16 @@ def outcomes(server: ServerProcess, tags: Iterable[str]) -> dict[str, Any]:
     return {tag: server.probe.expect("ended", tag)["outcome"] for tag in tags}
 
 
-def test_calls_that_wait_for_the_client_end(
-    server: ServerProcess, vanish: Callable[..., None], tag: str
+@pytest.mark.parametrize(
+    ("where", "calls", "said"),
+    [("full", sse_faults.FULL, "full"), ("waiting", sse_faults.WAITING, "called")],
+    ids=["for the client", "for something else"],
+)
+def test_calls_that_wait_end(
+    server: ServerProcess, vanish: Callable[..., None], tag: str, where: str, calls: Iterable[str], said: str
 ) -> None:
-    tags = [f"{tag}-{call}" for call in sse_faults.FULL]
-    vanish("/full/{call}", tags, "full")
-    assert outcomes(server, tags) == dict.fromkeys(tags)
-
-
-def test_calls_that_wait_for_something_else_end(
-    server: ServerProcess, vanish: Callable[..., None], tag: str
-) -> None:
-    tags = [f"{tag}-{call}" for call in sse_faults.WAITING]
-    vanish("/waiting/{call}", tags, "called")
+    tags = [f"{tag}-{call}" for call in calls]
+    vanish(f"/{where}/{{call}}", tags, said)
     assert outcomes(server, tags) == dict.fromkeys(tags)
 
 

@@ -24,13 +24,6 @@ def server(shared: Callable[..., ServerProcess]) -> ServerProcess:
     return shared("apps.sse_feeds:app")
 
 
-@pytest.fixture
-def seed() -> int:
-    chosen = random.randrange(2**32)
-    print(f"seed {chosen}")
-    return chosen
-
-
 def expected(feed: Any, seed: int, count: int) -> list[tuple[Any, ...]]:
     events = islice(feed(random.Random(seed)), count)
     return [(event.event, event.data, event.id, event.retry) for event in events]
