@@ -98,11 +98,13 @@ async def fill(transport):
 
 
 async def drained(peer, size):
-    """``size`` bytes that the peer reads, in a thread."""
+    """``size`` bytes that the peer reads, in turn with the loop.
 
-    def read():
-        left = size
-        while left:
-            left -= len(peer.recv(min(left, 1 << 20))) or pytest.fail("the connection ended")
-
-    await asyncio.get_running_loop().run_in_executor(None, read)
+    A thread that reads meanwhile may empty the socket as fast as one send() fills it: then nothing ever waits.
+    """
+    loop = asyncio.get_running_loop()
+    patience = peer.gettimeout()
+    peer.setblocking(False)
+    while size:
+        size -= len(await loop.sock_recv(peer, min(size, 1 << 20))) or pytest.fail("the connection ended")
+    peer.settimeout(patience)
