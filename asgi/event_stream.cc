@@ -104,9 +104,13 @@ bool EventStream::on_shutdown(PyObject* callback) {
 
 // False with an error set.
 bool EventStream::listen(Listener& listener, PyObject* callback) {
-  listener.callback = Ref::share(callback);
-  listener.context = callback == nullptr ? Ref() : Ref::steal(PyContext_CopyCurrent());
-  return callback == nullptr || listener.context;
+  Listener now;
+  if (callback != nullptr) {
+    now = {Ref::share(callback), Ref::steal(PyContext_CopyCurrent())};
+    if (!now.context) return false;
+  }
+  std::swap(listener, now);
+  return true;
 }
 
 // Schedules the callback, if there is one. False with an error set.
