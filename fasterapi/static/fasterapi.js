@@ -29,25 +29,26 @@ const CONTROL = "fasterapi.channels";
 // Channels of one connection to a channels_endpoint. They are added and dropped while it is open, and are the same
 // after it was lost and made again.
 export class Channels {
+  #known; // that the server has told the channels of this connection: a promise and its ends
+  #first = true;
+
   // names: the channels to begin with. options: of EventSource ({withCredentials}). The promise "opened" is resolved when
-  // the server has told the channels, and rejected if it refuses them.
+  // the server has told the channels, and rejected if it refuses them, or if close() comes first.
   constructor(url, names = [], options = {}) {
     this.url = new URL(url, globalThis.location?.href);
     this.names = new Set(names);
     this.options = options;
-    this.id = null;
     this.changes = Promise.resolve();
+    this.#expect();
+    this.opened = this.#known.promise;
     const first = new URL(this.url);
     first.searchParams.set("channels", names.join(","));
     this.source = new EventSource(first, options);
     this.source.addEventListener(CONTROL, (event) => this.#told(JSON.parse(event.data)));
-    this.opened = new Promise((resolve, reject) => {
-      this.source.addEventListener(CONTROL, () => resolve(), { once: true });
-      this.source.addEventListener("error", () => {
-        if (this.source.readyState === EventSource.CLOSED) reject(new Error("channels: the server refuses the connection"));
-      });
+    this.source.addEventListener("error", () => {
+      if (this.source.readyState === EventSource.CLOSED) this.#refuse("the server refuses the connection");
+      else if (this.id !== null) this.#expect();
     });
-    this.opened.catch(() => {}); // whoever waits for it is told
   }
 
   // Calls back with (data, event) for what a channel sends, under an event's name or none; returns a function that ends it.
@@ -71,21 +72,37 @@ export class Channels {
 
   close() {
     this.source.close();
+    this.#refuse("closed");
+  }
+
+  // A connection that the server does not know yet.
+  #expect() {
+    this.id = null;
+    this.#known = {};
+    this.#known.promise = new Promise((resolve, reject) => Object.assign(this.#known, { resolve, reject }));
+    this.#known.promise.catch(() => {}); // whoever waits for it is told
+  }
+
+  #refuse(why) {
+    if (this.id !== null) this.#expect();
+    this.#known.reject(new Error(`channels: ${why}`));
   }
 
   // The server knows a new connection only by the channels of its beginning, or those of its last event.
   #told({ id, channels }) {
-    const first = this.id === null;
+    const isNew = this.id === null, isFirst = this.#first;
     this.id = id;
-    if (first) return; // what was wished meanwhile follows now
-    const add = [...this.names].filter((name) => !channels.includes(name));
-    const drop = channels.filter((name) => !this.names.has(name));
-    if (add.length || drop.length) this.#change({ add, drop }).catch(() => {});
+    this.#first = false;
+    this.#known.resolve();
+    if (!isNew || isFirst) return; // what was wished before the first follows now
+    // Each alone: one that is refused holds up no other.
+    for (const name of this.names) if (!channels.includes(name)) this.#change({ add: [name] }).catch(() => {});
+    for (const name of channels) if (!this.names.has(name)) this.#change({ drop: [name] }).catch(() => {});
   }
 
-  // One after the other, so that the last wish is what stays; the first when the server has told the id.
+  // One after the other, so that the last wish is what stays; once the server has told the connection's id.
   #change(wish) {
-    this.changes = this.changes.catch(() => {}).then(() => this.opened).then(() => this.#post({ id: this.id, ...wish }));
+    this.changes = this.changes.catch(() => {}).then(() => this.#known.promise).then(() => this.#post({ id: this.id, ...wish }));
     return this.changes;
   }
 
