@@ -87,6 +87,8 @@ class ReconnectingBackend(ABC):
         try:
             await self._send(channel, message)
         except self.failures as error:
+            # It may have failed without waiting, and whoever tries again at once would keep the loop from all else.
+            await asyncio.sleep(0)
             raise BroadcastUnavailable(f"{self._what}: {_text(error)}; the message may be lost") from error
 
     async def subscribe(self, channel: str) -> None:

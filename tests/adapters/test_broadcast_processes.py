@@ -15,7 +15,6 @@ from redis.asyncio import Redis
 
 from fasterapi.broadcast import Broadcaster, BroadcastUnavailable, frames, redis, relay
 from fasterapi.broadcast.message import pack
-from fasterapi.broadcast.reconnecting import ReconnectingBackend
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = """
@@ -439,58 +438,3 @@ def test_where_redis_is_silent_no_publication_waits_for_the_others(run, shared_r
             return {type(failure) for failure in await publishing}
 
     assert run(main()) == {BroadcastUnavailable}
-
-
-# --- What both have in common -------------------------------------------------------------------
-
-
-class Confirmable(ReconnectingBackend):
-    """Connected at once; confirmations come by hand."""
-
-    async def _open(self):
-        pass
-
-    async def _serve(self):
-        await asyncio.get_running_loop().create_future()
-
-    async def _close(self):
-        pass
-
-    def _announce(self, channel, wanted):
-        pass
-
-    async def _send(self, channel, message):
-        pass
-
-
-def test_the_confirmation_of_an_earlier_subscription_is_not_taken_for_this_one(run):
-    async def main():
-        backend = Confirmable("nothing", 1.0)
-        await backend.start(Broadcaster())
-        first = asyncio.create_task(backend.subscribe("a"))
-        await asyncio.sleep(0)
-        backend.unsubscribe("a")
-        await first
-        second = asyncio.create_task(backend.subscribe("a"))
-        await asyncio.sleep(0)
-        backend.confirmed("a")
-        early = await asyncio.wait([second], timeout=0.01)
-        backend.confirmed("a")
-        await second
-        await backend.stop()
-        return len(early[0])
-
-    assert run(main()) == 0
-
-
-def test_a_subscription_that_is_not_confirmed_in_time_begins_with_a_gap(run):
-    async def main():
-        backend = Confirmable("nothing", 0.05)
-        async with Broadcaster() as broadcaster:
-            await backend.start(broadcaster)
-            broadcaster._backend = backend
-            async with broadcaster.subscribe("a", on_lost=lambda lost: lost.reason) as subscription:
-                backend.confirmed("a")
-                return await anext(subscription)
-
-    assert run(main()) == "no confirmation in 0.05 s"
