@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
@@ -37,7 +38,7 @@ class EventSourceError(Exception):
 
 
 class EventSource:
-    """Made by ``sse_connect``. ``async with`` closes it; so does the end of the iteration."""
+    """Made by ``sse_connect``, read by one task. ``async with`` closes it; so does the end of the iteration."""
 
     def __init__(
         self,
@@ -70,13 +71,21 @@ class EventSource:
         self._limits = (max_line, max_event)
         self._request = request
         self._attempts = 0
-        self._events = self._all()
+        self._events: deque[ServerSentEvent] = deque()
+        self._batches = self._all()
+        self._reading: asyncio.Future[list[ServerSentEvent]] | None = None
+        self._closed = False
+        self._closing = asyncio.Lock()
 
     def __aiter__(self) -> EventSource:
         return self
 
     async def __anext__(self) -> ServerSentEvent:
-        return await anext(self._events)
+        while not self._events:
+            self._events.extend(await self._read())
+        event = self._events.popleft()
+        self.last_event_id = event.id or ""
+        return event
 
     async def __aenter__(self) -> EventSource:
         return self
@@ -87,17 +96,41 @@ class EventSource:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Ends the connection. Nothing happens the second time."""
-        await self._events.aclose()
-        await self._close_client()
+        """Ends the connection, and the iteration of a task that reads. Nothing happens the second time."""
+        self._closed = True
+        self._events.clear()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+        async with self._closing:
+            await self._batches.aclose()
+            await self._close_client()
+
+    async def _read(self) -> list[ServerSentEvent]:
+        """The next events. They are waited for in a task of their own, which ``aclose()`` can cancel without cancelling the reader."""
+        if self._closed:
+            raise StopAsyncIteration
+        if self._reading is not None:
+            raise RuntimeError("another task reads these events already")
+        self._reading = asyncio.ensure_future(anext(self._batches))
+        try:
+            # A cancellation of the reader's own goes on to that task and is raised here once it has ended.
+            [result] = await asyncio.gather(self._reading, return_exceptions=True)
+        finally:
+            self._reading = None
+        if self._closed:
+            raise StopAsyncIteration
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
     async def _close_client(self) -> None:
         if self._own_client and self._client is not None:
             await self._client.aclose()
             self._client = None
 
-    async def _all(self) -> AsyncGenerator[ServerSentEvent, None]:
-        """The events of one connection after the other."""
+    async def _all(self) -> AsyncGenerator[list[ServerSentEvent], None]:
+        """The events of one connection after the other, as they come."""
         if self._client is None:
             self._client = httpx.AsyncClient()
         try:
@@ -109,9 +142,9 @@ class EventSource:
                             return
                         failure = self._refusal(response)
                         if failure is None:
-                            async with aclosing(self._events_of(response)) as events:
-                                async for event in events:
-                                    yield event
+                            async with aclosing(self._events_of(response)) as batches:
+                                async for batch in batches:
+                                    yield batch
                 except _OWN_FAULTS:
                     raise
                 except _LASTING as fault:
@@ -124,14 +157,13 @@ class EventSource:
         finally:
             await self._close_client()
 
-    async def _events_of(self, response: httpx.Response) -> AsyncGenerator[ServerSentEvent, None]:
+    async def _events_of(self, response: httpx.Response) -> AsyncGenerator[list[ServerSentEvent], None]:
         parser = EventStreamParser(self.last_event_id, *self._limits)
         async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_bytes())) as pieces:
             async for data in pieces:
                 self._attempts = 0
-                for event in parser.feed(data):
-                    self.last_event_id = event.id or ""
-                    yield event
+                if events := parser.feed(data):
+                    yield events
                 # What blocks without data have set.
                 self.last_event_id = parser.last_event_id
                 if parser.retry is not None:

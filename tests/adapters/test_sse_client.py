@@ -6,7 +6,8 @@ import asyncio
 import gzip
 import itertools
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -379,3 +380,97 @@ def test_events_are_given_as_they_come(run: Run) -> None:
 
     wanted = asyncio.Semaphore(0)
     run(main())
+
+
+class TestClosing:
+    """While a task waits for an event, or between two."""
+
+    @pytest.fixture
+    def source(self) -> Callable[..., Any]:
+        """``async with source(answer) as (events, asked, ended)``: of a server that answers and then waits until the client
+        has gone; whether it was asked, and whether the client has gone."""
+
+        @asynccontextmanager
+        async def source(answer: bytes) -> AsyncIterator[tuple[EventSource, asyncio.Event, asyncio.Event]]:
+            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer)
+                asked.set()
+                await reader.read()
+                writer.close()
+                ended.set()
+
+            asked, ended = asyncio.Event(), asyncio.Event()
+            server = await asyncio.start_server(serve, "127.0.0.1", 0)
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            yield sse_connect(url), asked, ended
+            server.close()
+            await server.wait_closed()
+
+        return source
+
+    @pytest.mark.parametrize("answer", [b"", HEAD])
+    def test_ends_the_iteration_of_a_task_that_waits_for_the_first(
+        self, run: Run, source: Any, answer: bytes
+    ) -> None:
+        async def main() -> None:
+            async with source(answer) as (events, asked, ended):
+                reading = asyncio.ensure_future(anext(events, "the end"))
+                await asked.wait()
+                await asyncio.gather(events.aclose(), events.aclose())
+                assert await reading == "the end"
+                await ended.wait()
+                assert await anext(events, "the end") == "the end"
+
+        run(main())
+
+    def test_ends_the_iteration_of_a_task_that_waits_for_the_next(self, run: Run, source: Any) -> None:
+        async def main() -> None:
+            async with source(HEAD + b"data: a\n\n") as (events, _, ended):
+                assert (await anext(events)).data == "a"
+                reading = asyncio.ensure_future(anext(events, "the end"))
+                await asyncio.sleep(0)
+                with pytest.raises(RuntimeError, match="another task reads these events already"):
+                    await anext(events)
+                await events.aclose()
+                assert await reading == "the end"
+                await ended.wait()
+
+        run(main())
+
+    def test_ends_the_wait_before_reconnecting(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def main() -> None:
+            waits = asyncio.Event()
+            monkeypatch.setattr(EventSource, "_delay", lambda _: waits.set() or 3600.0)
+            async with Script(HEAD) as script:
+                events = sse_connect(script.url)
+                reading = asyncio.ensure_future(anext(events, "the end"))
+                await waits.wait()
+                await events.aclose()
+                assert await reading == "the end"
+
+        run(main())
+
+    def test_gives_no_event_that_has_come_already(self, run: Run, source: Any) -> None:
+        async def main() -> None:
+            async with source(HEAD + b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n") as (events, _, ended):
+                assert (await anext(events)).data == "a"
+                await asyncio.gather(events.aclose(), events.aclose())
+                assert [event async for event in events] == []
+                assert events.last_event_id == "1"
+                await ended.wait()
+
+        run(main())
+
+    def test_a_reader_that_is_cancelled_meanwhile_is_cancelled(self, run: Run, source: Any) -> None:
+        async def main() -> None:
+            async with source(HEAD) as (events, asked, ended):
+                reading = asyncio.ensure_future(anext(events))
+                await asked.wait()
+                reading.cancel()
+                await events.aclose()
+                with pytest.raises(asyncio.CancelledError):
+                    await reading
+                await ended.wait()
+
+        run(main())
