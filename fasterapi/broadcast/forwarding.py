@@ -7,6 +7,7 @@ Two ways, chosen once: this server's topics, which run no Python code for a rece
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, Protocol
@@ -31,7 +32,8 @@ class Membership(Protocol):
 
 
 class Forwarding:
-    """See ``Broadcaster.forward``."""
+    """See ``Broadcaster.forward``. One that is neither entered nor awaited does nothing, and a RuntimeWarning says so, as that of a
+    coroutine."""
 
     def __init__(
         self, membership: Membership, subscription: Subscription, connection: Any, by_topic: bool
@@ -46,6 +48,15 @@ class Forwarding:
         self._connection = connection
         self._by_topic = by_topic
         self._task: asyncio.Task[None] | None = None
+        self._entered = False
+
+    def __del__(self) -> None:
+        if not self._entered:
+            warnings.warn(
+                f"forward({self.channel!r}, …) was neither awaited nor entered with 'async with'",
+                RuntimeWarning,
+                source=self,
+            )
 
     @property
     def server(self) -> Any:
@@ -60,6 +71,7 @@ class Forwarding:
         return int(self.native.statistics()["messages_dropped"])
 
     async def __aenter__(self) -> Forwarding:
+        self._entered = True
         connection = self._connection
         if isinstance(connection, WebSocket) and connection.state is WebSocketState.CONNECTING:
             await connection.accept()

@@ -173,6 +173,17 @@ def test_a_websocket_for_whom_too_much_waits_at_once_is_closed_by_policy(run):
     assert run(main()) == (1013, "too slow")
 
 
+def test_a_forwarding_that_is_neither_awaited_nor_entered_warns(run):
+    async def main():
+        async with Broadcaster() as broadcaster:
+            with pytest.warns(RuntimeWarning) as told:
+                async with broadcaster.forward("entered", Receiver()):
+                    broadcaster.forward("forgotten", Receiver())
+            return [str(each.message) for each in told if each.category is RuntimeWarning]
+
+    assert run(main()) == ["forward('forgotten', …) was neither awaited nor entered with 'async with'"]
+
+
 def test_a_bad_policy_or_limit_is_refused():
     for options in ({"policy": "drop_newest"}, {"limit": 0}, {"limit_bytes": 0}):
         with pytest.raises(ValueError, match=r"policy|limit"):
