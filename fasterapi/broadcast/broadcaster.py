@@ -16,6 +16,7 @@ from fasterapi.broadcast.forwarding import Forwarding, NativeTopics
 from fasterapi.broadcast.memory import MemoryBackend
 from fasterapi.broadcast.message import Lost, Message, check_channel, encode
 from fasterapi.broadcast.subscription import Limits, OnLost, Policy, Subscription
+from fasterapi.numbers import check_seconds
 
 LIMIT = 1024
 LIMIT_BYTES = 1 << 20
@@ -32,11 +33,12 @@ class Broadcaster:
             confirmed: later it is, with a ``Lost``.
 
     Raises:
-        ValueError: no such kind of URL.
+        ValueError: no such kind of URL, or ``patience`` is less than 0 or more than a year.
         ImportError: Redis without ``fasterapi[redis]``.
     """
 
     def __init__(self, url: str = "memory://", *, patience: float = 5.0) -> None:
+        check_seconds("patience", patience)
         self._backend = _backend(url, patience)
         self._connected = False
         self._channels: dict[str, _Channel] = {}
@@ -110,7 +112,9 @@ class Broadcaster:
             on_lost: called with a ``Lost`` by the iteration, where messages are missing. A ``str`` or ``bytes`` that it
                 returns is delivered in their place.
 
-        Raises (from ``async with``): RuntimeError before ``connect``.
+        Raises:
+            TypeError, ValueError: of what is given here.
+            RuntimeError: from ``async with``, before ``connect``.
         """
         check_channel(channel)
         return Subscription(channel, Limits(policy, limit, limit_bytes), on_lost, self)

@@ -55,6 +55,7 @@ class Forwarding:
             warnings.warn(
                 f"forward({self.channel!r}, …) was neither awaited nor entered with 'async with'",
                 RuntimeWarning,
+                stacklevel=2,
                 source=self,
             )
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 from fasterapi.broadcast.errors import SubscriberTooSlow
 from fasterapi.broadcast.message import Lost, Message
+from fasterapi.numbers import check_count
 
 Policy = Literal["drop_oldest", "disconnect"]
 OnLost = Callable[[Lost], Any]
@@ -30,8 +31,8 @@ class Limits:
     def __post_init__(self) -> None:
         if self.policy not in ("drop_oldest", "disconnect"):
             raise ValueError(f"policy is 'drop_oldest' or 'disconnect', not {self.policy!r}")
-        if self.messages < 1 or self.size < 1:
-            raise ValueError("limit and limit_bytes are at least 1")
+        check_count("limit", self.messages)
+        check_count("limit_bytes", self.size)
 
 
 class Membership(Protocol):

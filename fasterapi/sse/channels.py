@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from fasterapi.numbers import check_count
 from fasterapi.sse.connection import SSE
 from fasterapi.sse.event import ServerSentEvent, text_of
 from fasterapi.sse.history import History, UnknownEventId
@@ -43,6 +44,10 @@ class ChannelLimits:
     max_channels: int = 32
     max_name: int = 64
     """Characters."""
+
+    def __post_init__(self) -> None:
+        check_count("max_channels", self.max_channels)
+        check_count("max_name", self.max_name)
 
     def check(self, names: Iterable[str]) -> None:
         """Raises ChannelsError."""

@@ -16,6 +16,7 @@ try:
 except ImportError as error:
     raise ImportError("sse_connect needs httpx: pip install 'fasterapi[client]'") from error
 
+from fasterapi.numbers import check_count, check_interval, check_seconds
 from fasterapi.sse.event import ServerSentEvent
 from fasterapi.sse.parser import EventStreamParser
 
@@ -56,6 +57,13 @@ class EventSource:
         max_event: int,
         request: dict[str, Any],
     ) -> None:
+        check_seconds("retry", retry)
+        check_seconds("max_delay", max_delay)
+        if max_attempts is not None:
+            check_count("max_attempts", max_attempts, least=0)
+        check_interval("idle_timeout", idle_timeout)
+        check_count("max_line", max_line)
+        check_count("max_event", max_event)
         self.last_event_id = last_event_id
         """Of the last event that was given; what the server is told when reconnecting."""
         self.retry = retry

@@ -13,6 +13,7 @@ from typing import Any
 from fasterapi import json_text
 from fasterapi.connection_scope import ConnectionScope, Receive, Scope, Send
 from fasterapi.exception_groups import consists_of
+from fasterapi.numbers import check_interval, check_seconds
 from fasterapi.sse.departure import Departure
 from fasterapi.sse.encoder import encode_binary
 from fasterapi.sse.event import ServerSentEvent, text_of
@@ -25,8 +26,6 @@ HEADERS = (
     # nginx and others hold a response back until they have enough of it.
     (b"x-accel-buffering", b"no"),
 )
-LONGEST_INTERVAL = 365 * 24 * 3600
-"""Seconds, as the server's own streams have it."""
 
 
 class SSEClosed(RuntimeError):
@@ -68,6 +67,8 @@ class SSE(ConnectionScope):
     ) -> None:
         if scope["type"] != "http":
             raise ValueError(f"SSE needs a scope of type 'http', not {scope['type']!r}")
+        check_seconds("grace", grace)
+        check_seconds("shutdown_grace", shutdown_grace)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("SSE() must be called in the task of a handler")
@@ -262,8 +263,7 @@ class SSE(ConnectionScope):
     def set_keep_alive(self, interval: float | None) -> None:
         """From now on ``ping()`` whenever nothing was sent for ``interval`` seconds; ``None`` for never. The first one starts the
         response, if nothing else has by then."""
-        if interval is not None and not 0 < interval <= LONGEST_INTERVAL:
-            raise ValueError(f"the interval must be more than 0 seconds and at most a year, not {interval}")
+        check_interval("interval", interval)
         self._interval = interval or 0.0
         if self._ready:
             self._stream.keep_alive(self._interval)

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from fasterapi.connection_scope import Receive, Scope, Send
 from fasterapi.handlers import call, check_handler
+from fasterapi.numbers import check_interval, check_seconds
 from fasterapi.short_response import respond
 from fasterapi.sse.connection import SSE
 
@@ -55,7 +56,11 @@ def sse_endpoint(
         shutdown_grace: seconds that it may go on once the server stops, before it is cancelled.
 
     Raises:
-        TypeError: the handler cannot be called, or yields (see ``EventSourceResponse``).
+        TypeError: the handler cannot be called, or yields (see ``EventSourceResponse``); what should be seconds is no number.
+        ValueError: seconds that are negative, not finite or more than a year, or no seconds at all between pings.
     """
     check_handler(handler)
+    check_interval("keep_alive_interval", keep_alive_interval)
+    check_seconds("grace", grace)
+    check_seconds("shutdown_grace", shutdown_grace)
     return SSEEndpoint(handler, keep_alive_interval, grace, shutdown_grace)

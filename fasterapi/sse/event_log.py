@@ -40,7 +40,7 @@ class EventLog(Generic[Key]):
         self._entries.append((key, event))
         self._bytes += _size(event)
         self.last = key
-        while len(self._entries) > max(1, self._max_events) or (
+        while len(self._entries) > self._max_events or (
             self._bytes > self._max_bytes and len(self._entries) > 1
         ):
             self.start, oldest = self._entries.popleft()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
 
+from fasterapi.numbers import check_count
 from fasterapi.sse.encoder import encode_comment, encode_event
 from fasterapi.sse.event import ServerSentEvent, text_of
 from fasterapi.sse.event_log import EventLog
@@ -51,6 +52,9 @@ class MemoryHistory:
     """
 
     def __init__(self, max_events: int = 1000, max_bytes: int = 1 << 20, max_channels: int = 1000) -> None:
+        check_count("max_events", max_events)
+        check_count("max_bytes", max_bytes)
+        check_count("max_channels", max_channels)
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._max_channels = max_channels

@@ -26,6 +26,7 @@ try:
 except ImportError as error:
     raise ImportError("RedisHistory needs the package redis: pip install 'fasterapi[redis]'") from error
 
+from fasterapi.numbers import check_count
 from fasterapi.sse.event import ServerSentEvent
 from fasterapi.sse.event_log import BATCH, EventLog
 from fasterapi.sse.history import UnknownEventId, as_kept
@@ -107,6 +108,9 @@ class RedisHistory:
         max_bytes: int = 1 << 20,
         ttl: int = 86_400,
     ) -> None:
+        check_count("max_events", max_events)
+        check_count("max_bytes", max_bytes)
+        check_count("ttl", ttl)
         # Without that package's own retries, by which an event may be appended twice; and with RESP2, where it sees that a
         # connection it has kept is broken.
         self._redis: Any = Redis.from_url(

@@ -17,6 +17,7 @@ try:
 except ImportError as error:
     raise ImportError("EventSourceResponse needs Starlette: pip install 'fasterapi[app]'") from error
 
+from fasterapi.numbers import check_interval, check_seconds
 from fasterapi.sse.connection import HEADERS, SSE
 
 Content = Iterable[Any] | AsyncIterable[Any]
@@ -51,6 +52,8 @@ class EventSourceResponse(Response):
         keep_alive_interval: float | None = 30.0,
         shutdown_grace: float = 0.0,
     ) -> None:
+        check_interval("keep_alive_interval", keep_alive_interval)
+        check_seconds("shutdown_grace", shutdown_grace)
         self.status_code = status_code
         self.background = background
         self.content = content
