@@ -40,6 +40,7 @@ def leave(server: Server, path: str, how: str) -> tuple[int, str]:
         connection.read_exactly(apps.BEGUN * len(apps.BLOCK))
         getattr(connection, how)()
     time.sleep(SEEN_WITHIN)
+    server.answers()  # on a busy machine it may not have run at all until now
     server.probe.open(tag)
     ended = server.probe.expect("ended", tag)
     return ended["taken"], ended["raised"]

@@ -17,7 +17,8 @@ from support.probe import gate, say
 from apps.registry import Message, Receive, Scope, Send, outcome
 from fasterapi import SSE, SSEStream, sse_endpoint
 
-GRACE = 0.2
+GRACE = {"swallows_once": 0.2}
+"""Seconds, for the one that waits until they are over; others have many, since the machine may be busy."""
 HANDLERS: dict[str, Callable[[SSE], Awaitable[None]]] = {}
 
 
@@ -386,6 +387,7 @@ PATIENCE = {"patient": 60.0, "hurried": 0.05}
 
 async def _route(scope: Scope, receive: Receive, send: Send) -> None:
     where, _, name = scope["path"].rpartition("/")
+    grace = GRACE.get(name, 30.0)
     if where == "/enclosed":
 
         async def received() -> Message:
@@ -394,7 +396,7 @@ async def _route(scope: Scope, receive: Receive, send: Send) -> None:
         async def sent(message: Message) -> None:
             await send(message)
 
-        await sse_endpoint(HANDLERS[name], grace=GRACE)(scope, received, sent)
+        await sse_endpoint(HANDLERS[name], grace=grace)(scope, received, sent)
         return
     if (patience := PATIENCE.get(where[1:])) is not None:
         await sse_endpoint(HANDLERS[name], shutdown_grace=patience)(scope, receive, send)
@@ -413,9 +415,9 @@ async def _route(scope: Scope, receive: Receive, send: Send) -> None:
                 await asyncio.sleep(0)
             await send(message)
 
-        await sse_endpoint(HANDLERS[name], grace=GRACE)(scope, receive, seen)
+        await sse_endpoint(HANDLERS[name], grace=grace)(scope, receive, seen)
         return
-    await sse_endpoint(HANDLERS[name], grace=GRACE)(scope, receive, send)
+    await sse_endpoint(HANDLERS[name], grace=grace)(scope, receive, send)
 
 
 def _running() -> set[str]:

@@ -224,6 +224,7 @@ def test_a_worker_that_has_had_its_requests_is_replaced(workers: Callable[..., S
     assert failures(clients) == []
     assert sorted(pids(server, "shutdown")[:2]) == sorted(first)
     server.expect_log("Maximum request limit of 20 exceeded. Terminating process.")
+    server.probe.expect("startup", count=4)
     assert set(pids(server)) > set(first)
 
 
@@ -245,6 +246,7 @@ def test_restart_under_load_loses_nothing(workers: Callable[..., ServerProcess])
         # A connection that was opened before is good for one more request, which says so.
         assert {connection.ask("GET", "/").header("connection") for connection in idle} == {b"close"}
         server.probe.expect("shutdown", limit=START_LIMIT, count=2)
+        server.probe.expect("startup", count=4)  # by another line than the words of those that have ended
         assert answering(server, 2) == set(pids(server)) - first
     assert failures(clients) == []
     assert set(pids(server, "shutdown")) == first
@@ -265,6 +267,7 @@ def test_restart_with_a_broken_application_keeps_the_workers(
         (tmp_path / "broken").unlink()
         server.signal(signal.SIGHUP)
         server.probe.expect("shutdown", limit=START_LIMIT, count=2)
+        server.probe.expect("startup", count=4)  # by another line than the words of those that have ended
         assert answering(server, 2) == set(pids(server)) - first
     assert failures(clients) == []
 
