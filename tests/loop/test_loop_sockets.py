@@ -76,31 +76,35 @@ def test_accept_and_connect(run, listener):
     run(main())
 
 
-def test_a_refused_connection(run):
+@pytest.fixture
+def refusing():
+    """An address that refuses; the socket that has it does not listen, and keeps it from others."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()
+
+
+def test_a_refused_connection(run, refusing):
     async def main():
         loop = asyncio.get_running_loop()
-        with socket.create_server(("127.0.0.1", 0)) as gone:
-            address = gone.getsockname()
         with socket.socket() as client:
             client.setblocking(False)
             with pytest.raises(ConnectionRefusedError):
-                await loop.sock_connect(client, address)
+                await loop.sock_connect(client, refusing)
         with pytest.raises(ConnectionRefusedError):
-            await asyncio.open_connection(*address)
+            await asyncio.open_connection(*refusing)
 
     run(main())
 
 
-def test_who_is_refused_and_tries_again_at_once_lets_the_loop_go_on(run):
+def test_who_is_refused_and_tries_again_at_once_lets_the_loop_go_on(run, refusing):
     async def main():
         loop = asyncio.get_running_loop()
         others = []
-        with socket.create_server(("127.0.0.1", 0)) as gone:
-            address = gone.getsockname()
         for attempt in range(1, 10):
             loop.call_soon(others.append, attempt)
             with pytest.raises(ConnectionRefusedError):
-                await asyncio.open_connection(*address)
+                await asyncio.open_connection(*refusing)
             assert len(others) == attempt
 
     run(main())

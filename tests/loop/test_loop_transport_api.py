@@ -139,11 +139,11 @@ def test_each_accepted_connection_has_a_context_of_its_own(run):
 def test_nobody_listens(run):
     async def main():
         loop = asyncio.get_running_loop()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            host, port = listener.getsockname()
-        with pytest.raises(ConnectionRefusedError, match="Connect call failed"):
-            await loop.create_connection(Recorder, host, port)
-        with socket.socket() as sock:
+        with socket.socket() as bound, socket.socket() as sock:
+            bound.bind(("127.0.0.1", 0))
+            host, port = bound.getsockname()
+            with pytest.raises(ConnectionRefusedError, match="Connect call failed"):
+                await loop.create_connection(Recorder, host, port)
             sock.setblocking(False)
             with pytest.raises(ConnectionRefusedError):
                 await loop.sock_connect(sock, (host, port))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import threading
 from pathlib import Path
 from typing import IO, Any
 
 from redis.asyncio import Redis
+
+from benchmarks.process import free_port
 
 READY = "Ready to accept connections"
 START_LIMIT = 30.0
@@ -37,7 +38,7 @@ class RedisServer:
         """On the port that it had before, if it had one. Returns when it accepts connections."""
         # Redis cannot choose a port itself; somebody else may take the free one before it does.
         for _ in range(5):
-            if self._started(self.port or _free_port()):
+            if self._started(self.port or free_port()):
                 return
         raise AssertionError("redis-server has not started")
 
@@ -91,9 +92,3 @@ class RedisServer:
 def _read_to_end(stream: IO[str]) -> None:
     with stream:
         stream.read()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
