@@ -87,10 +87,10 @@ def shared(
     """As ``serve``, but one server for all tests that ask for the same; it must live through each of them."""
     used: list[Any] = []
 
-    def get(target: str, *options: str) -> ServerProcess:
-        key = (target, options)
+    def get(target: str, *options: str, env: dict[str, str] | None = None) -> ServerProcess:
+        key = (target, options, *(env or {}).items())
         if key not in shared_servers:
-            server = ServerProcess(server_command, target, options, {})
+            server = ServerProcess(server_command, target, options, env or {})
             try:
                 server.wait_until_running()
             except BaseException:

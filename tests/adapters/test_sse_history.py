@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
-import httpx
 import pytest
 from support import sse
 from support.server import ServerProcess
@@ -248,11 +247,11 @@ class TestUnknown:
 
 
 @pytest.fixture(params=KINDS)
-def server(request: pytest.FixtureRequest, serve: Callable[..., ServerProcess]) -> ServerProcess:
+def server(request: pytest.FixtureRequest, shared: Callable[..., ServerProcess]) -> ServerProcess:
     env = {}
     if request.param == "redis":
         env["TEST_REDIS"] = request.getfixturevalue("shared_redis").url
-    return serve("apps.sse_history:app", env=env)
+    return shared("apps.sse_history:app", env=env)
 
 
 @pytest.fixture
@@ -262,9 +261,12 @@ def channel() -> str:
 
 def append(server: ServerProcess, channel: str, *lines: str) -> str:
     """Returns the last one's id."""
-    answer = httpx.post(f"{sse.url(server)}/append?channel={channel}", content="\n".join(lines), timeout=10)
-    assert answer.status_code == 200
-    return answer.text
+    with server.connect() as connection:
+        answer = connection.ask(
+            "POST", f"/append?channel={channel}", [("Connection", "close")], "\n".join(lines).encode()
+        )
+    assert answer.status == 200
+    return answer.body.decode()
 
 
 def test_a_client_that_was_away_misses_nothing(server: ServerProcess, channel: str) -> None:

@@ -10,9 +10,7 @@ from support.probe import say
 from apps.registry import Receive, Scope, Send, read_body, reply
 from fasterapi import SSE, MemoryHistory, RedisHistory, UnknownEventId, sse_endpoint
 
-history: Any = (
-    RedisHistory(os.environ["TEST_REDIS"]) if "TEST_REDIS" in os.environ else MemoryHistory(max_events=50)
-)
+history: Any = RedisHistory(os.environ["TEST_REDIS"]) if "TEST_REDIS" in os.environ else MemoryHistory()
 
 
 async def follow(sse: SSE) -> None:
