@@ -91,17 +91,18 @@ class TestHandshake:
             *(["get", ["state"]], ["receive"]),
             additional_headers=[
                 ("Cookie", 'a=1; b="two"; =; c'),
-                ("X-Mixed", "grüße".encode().decode("latin-1")),
+                ("X-Mixed", "grüße"),
             ],
         )
-        local = connection.local_address
+        local, sent = connection.local_address, connection.request.headers
         connection.close()
         url, params, cookies, address, headers, query, *states, _ = outcomes()
         assert url.startswith(client.url("/script?"))
         assert params == {"rest": []}
         assert cookies == {"a": "1", "b": "two"}
         assert address == local
-        assert headers["x-mixed"].encode("latin-1").decode() == "grüße"
+        # Before its 17th release, websockets sends headers in UTF-8, since then in ISO-8859-1.
+        assert f"X-Mixed: {headers['x-mixed']}\r\n".encode("latin-1") in sent.serialize()
         assert len(query) == 2
         assert states == ["CONNECTING", None, "CONNECTED"]
 
