@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fasterapi.app import App as App
     from fasterapi.broadcast import Broadcaster as Broadcaster
     from fasterapi.broadcast import BroadcastUnavailable as BroadcastUnavailable
+    from fasterapi.broadcast import ChannelForbidden as ChannelForbidden
     from fasterapi.broadcast import Lost as Lost
     from fasterapi.broadcast import SubscriberTooSlow as SubscriberTooSlow
     from fasterapi.broadcast import Subscription as Subscription
@@ -48,6 +49,7 @@ _ADAPTERS: dict[str, str] = {
     "App": "fasterapi.app",
     "Broadcaster": "fasterapi.broadcast",
     "BroadcastUnavailable": "fasterapi.broadcast",
+    "ChannelForbidden": "fasterapi.broadcast",
     "Lost": "fasterapi.broadcast",
     "SubscriberTooSlow": "fasterapi.broadcast",
     "Subscription": "fasterapi.broadcast",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from fasterapi.broadcast.errors import ChannelForbidden
 from fasterapi.broadcast.message import Lost, Message
 
 
@@ -17,6 +18,8 @@ class Receiver(Protocol):
 
     def lost(self, channel: str, lost: Lost) -> None: ...
 
+    def forbidden(self, channel: str, error: ChannelForbidden) -> None: ...
+
 
 class Backend(Protocol):
     async def start(self, receiver: Receiver) -> None:
@@ -25,9 +28,9 @@ class Backend(Protocol):
     async def stop(self) -> None: ...
 
     async def publish(self, channel: str, message: Message) -> None:
-        """Raises BroadcastUnavailable."""
+        """Raises BroadcastUnavailable, ChannelForbidden."""
 
     async def subscribe(self, channel: str) -> None:
-        """Returns when what is published from now on will be delivered, or will be told as lost."""
+        """Returns when what is published from now on will be delivered, or will be told as lost. Raises ChannelForbidden."""
 
     def unsubscribe(self, channel: str) -> None: ...

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fasterapi.broadcast.backend import Backend
+from fasterapi.broadcast.errors import ChannelForbidden
 from fasterapi.broadcast.forwarding import Forwarding, NativeTopics
 from fasterapi.broadcast.memory import MemoryBackend
 from fasterapi.broadcast.message import Lost, Message, check_channel, encode
@@ -85,6 +86,7 @@ class Broadcaster:
 
         Raises:
             BroadcastUnavailable: there was no connection for ``patience`` seconds, or it broke: the message may be lost.
+            ChannelForbidden: Redis does not allow it.
             TypeError: neither text nor bytes nor JSON.
             ValueError: a message of more than 16 MiB or a channel's name of more than 1,024 bytes.
             RuntimeError: before ``connect``.
@@ -174,6 +176,13 @@ class Broadcaster:
         if found is not None:
             for subscription in found.subscriptions:
                 subscription.report(lost)
+
+    def forbidden(self, channel: str, error: ChannelForbidden) -> None:
+        """For the backend only."""
+        found = self._channels.get(channel)
+        if found is not None:
+            for subscription in found.subscriptions:
+                subscription.forbid(error)
 
     def _check_connected(self) -> None:
         if not self._connected:

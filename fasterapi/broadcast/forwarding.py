@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, Protocol
 
-from fasterapi.broadcast.errors import SubscriberTooSlow
+from fasterapi.broadcast.errors import ChannelForbidden, SubscriberTooSlow
 from fasterapi.broadcast.message import Message
 from fasterapi.broadcast.subscription import Subscription
 from fasterapi.websocket import WebSocket, WebSocketState
@@ -42,7 +42,7 @@ class Forwarding:
         self.native: Any = None
         """The extension's socket, if its topics are used."""
         self.error: Exception | None = None
-        """Why forwarding has ended before its time: what sending raised, or SubscriberTooSlow."""
+        """Why forwarding has ended before its time: what sending raised, SubscriberTooSlow or ChannelForbidden."""
         self._membership = membership
         self._subscription = subscription
         self._connection = connection
@@ -117,6 +117,8 @@ class Forwarding:
                 for task in waiting:
                     task.cancel()
                 await asyncio.wait(waiting)
+        if isinstance(self.error, ChannelForbidden):
+            raise self.error
 
     async def _pump(self) -> None:
         send = _sender(self._connection)

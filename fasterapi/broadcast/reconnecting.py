@@ -1,17 +1,18 @@
 """A backend that is reached over a connection: keeps one open, subscribes anew after each loss, tells what may be lost.
 
 Owns the task that does so. A derived class opens the connection, writes commands and reads until it breaks; it calls
-``confirmed`` for each answer to a subscription.
+``confirmed`` or ``forbidden`` for each answer to a subscription.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from abc import ABC, abstractmethod
 
 from fasterapi.broadcast.backend import Receiver
-from fasterapi.broadcast.errors import BroadcastUnavailable
+from fasterapi.broadcast.errors import BroadcastUnavailable, ChannelForbidden
 from fasterapi.broadcast.message import Lost, Message
 
 FIRST_DELAY = 0.05
@@ -20,6 +21,8 @@ LAST_DELAY = 2.0
 that lost the same server do not return together."""
 STEADY = 1.0
 """Seconds after which a connection counts as good, and the next attempts begin with short waits again."""
+
+_log = logging.getLogger("fasterapi.broadcast")
 
 
 class ReconnectingBackend(ABC):
@@ -53,7 +56,7 @@ class ReconnectingBackend(ABC):
 
     @abstractmethod
     async def _send(self, channel: str, message: Message) -> None:
-        """Raises one of ``failures``."""
+        """Raises one of ``failures``, or ChannelForbidden."""
 
     def _begin(self) -> None:
         """Nothing is kept from one event loop to the next."""
@@ -63,7 +66,7 @@ class ReconnectingBackend(ABC):
         self._active: set[str] = set()
         self._unconfirmed: dict[str, int] = {}
         self._gaps: dict[str, Lost] = {}
-        self._confirmations: dict[str, asyncio.Event] = {}
+        self._confirmations: dict[str, asyncio.Future[None]] = {}
 
     async def start(self, receiver: Receiver) -> None:
         self._begin()
@@ -86,6 +89,8 @@ class ReconnectingBackend(ABC):
         await self._connected()
         try:
             await self._send(channel, message)
+        except ChannelForbidden:
+            raise
         except self.failures as error:
             # It may have failed without waiting, and whoever tries again at once would keep the loop from all else.
             await asyncio.sleep(0)
@@ -101,10 +106,10 @@ class ReconnectingBackend(ABC):
             return
         confirmation = self._confirmations.get(channel)
         if confirmation is None:
-            confirmation = self._confirmations[channel] = asyncio.Event()
+            confirmation = self._confirmations[channel] = asyncio.get_running_loop().create_future()
             self._ask(channel)
         try:
-            await asyncio.wait_for(confirmation.wait(), self._patience)
+            await asyncio.wait_for(asyncio.shield(confirmation), self._patience)
         except asyncio.TimeoutError:
             # Connected, but as in an outage: the confirmation, when it comes, tells of what was missed.
             if channel not in self._active:
@@ -120,18 +125,36 @@ class ReconnectingBackend(ABC):
 
     def confirmed(self, channel: str) -> None:
         """The other side has answered one subscription."""
-        left = self._unconfirmed.get(channel, 0) - 1
-        if left > 0:
-            self._unconfirmed[channel] = left
-            return
-        self._unconfirmed.pop(channel, None)
-        if channel not in self._wanted:
+        if not self._is_last_answer(channel):
             return
         self._active.add(channel)
         self._release(channel)
         lost = self._gaps.pop(channel, None)
         if lost is not None:
             self._report(channel, lost)
+
+    def forbidden(self, channel: str, reason: str) -> None:
+        """The other side has answered one subscription: no. It is asked again when somebody subscribes."""
+        if not self._is_last_answer(channel):
+            return
+        error = ChannelForbidden(f"{self._what}: {reason}")
+        self._wanted.discard(channel)
+        self._gaps.pop(channel, None)
+        confirmation = self._confirmations.pop(channel, None)
+        if confirmation is not None:
+            confirmation.set_exception(error)
+        else:
+            # It was allowed before, or the answer is late: not all who have it hear of its end otherwise.
+            _log.warning("channel %r is forbidden by %s", channel, error)
+        if self._receiver is not None:
+            self._receiver.forbidden(channel, error)
+
+    def _is_last_answer(self, channel: str) -> bool:
+        """Counts an answer: one of an earlier subscription is not taken for that of the one there is now."""
+        left = self._unconfirmed.pop(channel, 1) - 1
+        if left > 0:
+            self._unconfirmed[channel] = left
+        return left <= 0 and channel in self._wanted
 
     def _deliver(self, channel: str, message: Message) -> None:
         if self._receiver is not None:
@@ -148,7 +171,7 @@ class ReconnectingBackend(ABC):
     def _release(self, channel: str) -> None:
         confirmation = self._confirmations.pop(channel, None)
         if confirmation is not None:
-            confirmation.set()
+            confirmation.set_result(None)
 
     async def _connected(self) -> None:
         if self._task is None:

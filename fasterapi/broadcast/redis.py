@@ -8,8 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import Any
 
+try:
+    from redis.asyncio import ConnectionPool
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import NoPermissionError, RedisError, ResponseError
+except ImportError as error:
+    raise ImportError("a redis:// broadcaster needs: pip install 'fasterapi[redis]'") from error
+
+from fasterapi.broadcast.errors import ChannelForbidden
 from fasterapi.broadcast.message import Message, pack, unpack
 from fasterapi.broadcast.reconnecting import ReconnectingBackend
 
@@ -22,22 +32,13 @@ _log = logging.getLogger("fasterapi.broadcast")
 
 
 class RedisBackend(ReconnectingBackend):
-    """Args: url: as ``redis.asyncio.from_url`` takes it.
+    """Args: url: as ``redis.asyncio.from_url`` takes it. Raises ValueError for a bad one."""
 
-    Raises ImportError without the package, ValueError for a bad URL.
-    """
+    failures = (OSError, RedisError, asyncio.TimeoutError)
 
     def __init__(self, url: str, patience: float) -> None:
-        try:
-            from redis.asyncio import ConnectionPool
-            from redis.asyncio.retry import Retry
-            from redis.backoff import NoBackoff
-            from redis.exceptions import RedisError
-        except ImportError as error:
-            raise ImportError("a redis:// broadcaster needs: pip install 'fasterapi[redis]'") from error
         # The URL may carry a password.
         super().__init__("Redis", patience)
-        self.failures = (OSError, RedisError, asyncio.TimeoutError)
         self._pool: Any = ConnectionPool.from_url(
             url,
             protocol=2,
@@ -51,14 +52,25 @@ class RedisBackend(ReconnectingBackend):
         self._publisher: Any = None
         self._publishing = asyncio.Lock()
         self._commands: asyncio.Queue[tuple[str, ...]] = asyncio.Queue()
+        self._unanswered: deque[tuple[str, ...]] = deque()
 
     async def _open(self) -> None:
         self._commands = asyncio.Queue()
+        self._unanswered = deque()
         self._publishing = asyncio.Lock()
         self._subscriber = self._pool.make_connection()
         self._publisher = self._pool.make_connection()
+        # The package bounds how long it connects, not the commands that it begins with.
+        await asyncio.wait_for(self._connect(), TIMEOUT)
+
+    async def _connect(self) -> None:
         await self._subscriber.connect()
         await self._publisher.connect()
+        try:
+            # Who has given no password is refused only now.
+            await _ask(self._publisher, "PING")
+        except ResponseError:  # it is there all the same, see _take()
+            pass
 
     async def _serve(self) -> None:
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
@@ -82,7 +94,10 @@ class RedisBackend(ReconnectingBackend):
 
     async def _send(self, channel: str, message: Message) -> None:
         # Its turn counts: where Redis is silent, the last of many waits no longer than the first.
-        await asyncio.wait_for(self._publish_in_turn(channel, pack(message)), TIMEOUT)
+        try:
+            await asyncio.wait_for(self._publish_in_turn(channel, pack(message)), TIMEOUT)
+        except NoPermissionError as error:
+            raise ChannelForbidden(f"Redis: {error}") from error
 
     async def _publish_in_turn(self, channel: str, data: bytes) -> None:
         async with self._publishing:
@@ -99,12 +114,16 @@ class RedisBackend(ReconnectingBackend):
     async def _write(self) -> None:
         while True:
             command = await self._commands.get()
+            self._unanswered.append(command)
             await self._subscriber.send_command(*command, check_health=False)
 
     async def _read(self) -> None:
         asked = False
         while True:
-            answer = await self._subscriber.read_response(timeout=IDLE, disconnect_on_error=False)
+            try:
+                answer = await self._subscriber.read_response(timeout=IDLE, disconnect_on_error=False)
+            except ResponseError as error:
+                answer = error
             if answer is None:
                 if asked:
                     raise ConnectionResetError(f"Redis has not answered for {IDLE:g} s")
@@ -115,16 +134,27 @@ class RedisBackend(ReconnectingBackend):
             self._take(answer)
 
     def _take(self, answer: Any) -> None:
-        if not isinstance(answer, list) or len(answer) != 3:
+        """A message, or the answer to the first command that has none. Raises what Redis has answered to a subscription."""
+        if isinstance(answer, list) and answer[0] == b"message":
+            self._take_message(*answer[1:])
             return
-        kind, name, data = answer
-        if kind == b"message":
-            try:
-                self._deliver(name.decode(), unpack(data))
-            except ValueError as error:
-                _log.debug("ignored on channel %r: %s", name, error)
-        elif kind == b"subscribe":
-            self.confirmed(name.decode())
+        if not self._unanswered:
+            raise ConnectionResetError("Redis has answered what it was not asked")
+        command, *channels = self._unanswered.popleft()
+        # To a PING an error is an answer too: that it cannot write its file (MISCONF), or may not be asked.
+        if command == "SUBSCRIBE":
+            if isinstance(answer, NoPermissionError):
+                self.forbidden(channels[0], str(answer))
+            elif isinstance(answer, ResponseError):
+                raise answer
+            else:
+                self.confirmed(channels[0])
+
+    def _take_message(self, name: bytes, data: bytes) -> None:
+        try:
+            self._deliver(name.decode(), unpack(data))
+        except ValueError as error:
+            _log.debug("ignored on channel %r: %s", name, error)
 
 
 async def _ask(connection: Any, *command: Any) -> Any:

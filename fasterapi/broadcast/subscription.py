@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
-from fasterapi.broadcast.errors import SubscriberTooSlow
+from fasterapi.broadcast.errors import ChannelForbidden, SubscriberTooSlow
 from fasterapi.broadcast.message import Lost, Message
 from fasterapi.numbers import check_count
 
@@ -51,6 +51,7 @@ class Subscription:
     Raises (from iteration):
         RuntimeError: it was not entered.
         SubscriberTooSlow: the policy is ``disconnect``, and more was published than the limits allow. What waited is gone.
+        ChannelForbidden: from entering too: Redis does not allow the channel, or no longer.
     """
 
     def __init__(self, channel: str, limits: Limits, on_lost: OnLost | None, membership: Membership) -> None:
@@ -63,8 +64,8 @@ class Subscription:
         self._queue: deque[Message | Lost] = deque()
         self._size = 0
         self._begun = self._ended = False
-        self.error: SubscriberTooSlow | None = None
-        """Set by the policy ``disconnect``."""
+        self.error: SubscriberTooSlow | ChannelForbidden | None = None
+        """Why it has ended, if not by ``end``."""
         self._when_failed: Callable[[], object] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
@@ -139,6 +140,11 @@ class Subscription:
     def when_failed(self, callback: Callable[[], object] | None) -> None:
         """``callback()`` is called when the policy ``disconnect`` ends the subscription."""
         self._when_failed = callback
+
+    def forbid(self, error: ChannelForbidden) -> None:
+        """Nothing more will come; the iteration raises that."""
+        self.error = error
+        self.end()
 
     def end(self) -> None:
         """Nothing more will come."""

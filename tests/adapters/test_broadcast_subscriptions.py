@@ -289,6 +289,7 @@ def test_an_unknown_url_and_a_missing_package_say_what_to_do(monkeypatch):
         Broadcaster("kafka://x")
     with pytest.raises(ValueError, match="host://NAME"):
         Broadcaster("host://../x")
+    monkeypatch.delitem(sys.modules, "fasterapi.broadcast.redis", raising=False)
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
     with pytest.raises(ImportError, match=r"fasterapi\[redis\]"):
         Broadcaster("redis://127.0.0.1:1")
