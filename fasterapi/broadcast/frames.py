@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable
 from typing import cast
 
+from fasterapi.broadcast.forks import give_up_in_children
 from fasterapi.broadcast.message import CHANNEL_LIMIT, MESSAGE_LIMIT
 
 PUBLISH = 0
@@ -50,6 +51,7 @@ class FrameProtocol(asyncio.Protocol):
         self._on_writable = on_writable
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
         self.writable = asyncio.Event()
         """Not set while more is unsent than the transport's high-water mark."""
         self.writable.set()
@@ -58,6 +60,10 @@ class FrameProtocol(asyncio.Protocol):
     @property
     def open(self) -> bool:
         return self._transport is not None
+
+    def descriptors(self) -> list[int]:
+        """For forked children."""
+        return [] if self._socket is None or self._socket.fileno() < 0 else [self._socket.fileno()]
 
     @property
     def unsent(self) -> int:
@@ -76,7 +82,9 @@ class FrameProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if peer_user(transport.get_extra_info("socket")) != os.geteuid():
+        self._socket = connection = transport.get_extra_info("socket")
+        give_up_in_children(self)
+        if peer_user(connection) != os.geteuid():
             self.abort("the other side is another user's process")
 
     def connection_lost(self, error: Exception | None) -> None:

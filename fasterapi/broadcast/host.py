@@ -7,7 +7,7 @@ import re
 
 from fasterapi.broadcast import frames
 from fasterapi.broadcast.frames import FrameProtocol
-from fasterapi.broadcast.message import Lost, Message, pack, unpack
+from fasterapi.broadcast.message import Lost, Message, pack
 from fasterapi.broadcast.reconnecting import ReconnectingBackend
 from fasterapi.broadcast.relay import Relay, private_directory
 
@@ -75,7 +75,7 @@ class HostBackend(ReconnectingBackend):
 
     def _on_frame(self, operation: int, channel: str, payload: bytes, whole: bytes) -> None:
         if operation == frames.PUBLISH:
-            self._deliver(channel, unpack(payload))
+            self._deliver(channel, payload)
         elif operation == frames.SUBSCRIBE:
             self.confirmed(channel)
         elif operation == frames.LOST:

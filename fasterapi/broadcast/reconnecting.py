@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 
 from fasterapi.broadcast.backend import Receiver
 from fasterapi.broadcast.errors import BroadcastUnavailable, ChannelForbidden
-from fasterapi.broadcast.message import Lost, Message
+from fasterapi.broadcast.message import Lost, Message, unpack
 
 FIRST_DELAY = 0.05
 LAST_DELAY = 2.0
@@ -156,7 +156,13 @@ class ReconnectingBackend(ABC):
             self._unconfirmed[channel] = left
         return left <= 0 and channel in self._wanted
 
-    def _deliver(self, channel: str, message: Message) -> None:
+    def _deliver(self, channel: str, data: bytes) -> None:
+        """A packed message. What is none is ignored: others may publish there too."""
+        try:
+            message = unpack(data)
+        except ValueError as error:
+            _log.debug("ignored on channel %r: %s", channel, error)
+            return
         if self._receiver is not None:
             self._receiver.deliver(channel, message)
 

@@ -7,7 +7,6 @@ which would hide that messages were missed.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from typing import Any
 
@@ -20,15 +19,13 @@ except ImportError as error:
     raise ImportError("a redis:// broadcaster needs: pip install 'fasterapi[redis]'") from error
 
 from fasterapi.broadcast.errors import ChannelForbidden
-from fasterapi.broadcast.message import Message, pack, unpack
+from fasterapi.broadcast.message import Message, pack
 from fasterapi.broadcast.reconnecting import ReconnectingBackend
 
 IDLE = 15.0
 """Seconds of silence after which Redis is asked whether it is there, and as many until it counts as gone."""
 TIMEOUT = 5.0
 """Seconds for connecting and for the answer to a publication."""
-
-_log = logging.getLogger("fasterapi.broadcast")
 
 
 class RedisBackend(ReconnectingBackend):
@@ -136,7 +133,8 @@ class RedisBackend(ReconnectingBackend):
     def _take(self, answer: Any) -> None:
         """A message, or the answer to the first command that has none. Raises what Redis has answered to a subscription."""
         if isinstance(answer, list) and answer[0] == b"message":
-            self._take_message(*answer[1:])
+            _, name, data = answer
+            self._deliver(name.decode(), data)
             return
         if not self._unanswered:
             raise ConnectionResetError("Redis has answered what it was not asked")
@@ -149,12 +147,6 @@ class RedisBackend(ReconnectingBackend):
                 raise answer
             else:
                 self.confirmed(channels[0])
-
-    def _take_message(self, name: bytes, data: bytes) -> None:
-        try:
-            self._deliver(name.decode(), unpack(data))
-        except ValueError as error:
-            _log.debug("ignored on channel %r: %s", name, error)
 
 
 async def _ask(connection: Any, *command: Any) -> Any:

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from fasterapi.broadcast import frames
+from fasterapi.broadcast.forks import give_up_in_children
 from fasterapi.broadcast.frames import FrameProtocol
 
 CLIENT_LIMIT = 8 << 20
@@ -38,7 +39,7 @@ class Relay:
     def __init__(self, lock: int, path: Path) -> None:
         self._lock = lock
         self._path = path
-        self._server: asyncio.AbstractServer | None = None
+        self._server: asyncio.Server | None = None
         self._workers: dict[_Worker, None] = {}
         self._channels: dict[str, dict[_Worker, None]] = {}
 
@@ -58,6 +59,7 @@ class Relay:
             os.close(lock)
             raise
         relay = Relay(lock, directory / "relay")
+        give_up_in_children(relay)
         try:
             relay._path.unlink(missing_ok=True)
             loop = asyncio.get_running_loop()
@@ -75,6 +77,12 @@ class Relay:
         for worker in list(self._workers):
             worker.protocol.abort("the relay has stopped")
         os.close(self._lock)
+        self._lock = -1
+
+    def descriptors(self) -> list[int]:
+        """For forked children."""
+        listening = () if self._server is None else self._server.sockets
+        return [self._lock, *(each.fileno() for each in listening)] if self._lock >= 0 else []
 
     def _accept(self) -> FrameProtocol:
         worker = _Worker(self)

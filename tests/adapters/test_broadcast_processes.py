@@ -17,13 +17,16 @@ from fasterapi.broadcast.message import pack
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = """
-import asyncio, sys
+import asyncio, os
 from fasterapi.broadcast import Broadcaster
 
 async def main():
     async with Broadcaster("host://test") as broadcaster, broadcaster.subscribe("to worker") as subscription:
         print("ready", flush=True)
         async for message in subscription:
+            if message == "fork" and not os.fork():
+                os.read(0, 1)
+                os._exit(0)
             await broadcaster.publish("from worker", message)
 
 asyncio.run(main())
@@ -162,14 +165,15 @@ def test_another_takes_over_when_the_relay_leaves_and_subscribers_are_told(run):
 
 @pytest.fixture
 def worker() -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-    """``worker()`` starts a process that is subscribed when it returns."""
+    """``worker()`` starts a process that is subscribed when it returns. It forks when it is told to: the child stays until the
+    test ends."""
     workers: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
         paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         process = subprocess.Popen(
-            [sys.executable, "-c", WORKER], env=environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+            [sys.executable, "-c", WORKER], env=environment, stdout=subprocess.PIPE, stdin=subprocess.PIPE
         )
         workers.append(process)
         assert process.stdout.readline() == b"ready\n"
@@ -179,10 +183,13 @@ def worker() -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
     for process in workers:
         process.kill()
         process.wait(20)
+        process.stdin.close()
         process.stdout.close()
 
 
-def test_the_worker_that_relays_is_killed(run, worker):
+@pytest.mark.parametrize("message", ["one", "fork"])
+def test_the_worker_that_relays_is_killed(run, worker, message):
+    """A child that it has forked lives on, and keeps neither its place nor the others' connections."""
     first = worker()
     worker()
 
@@ -191,7 +198,7 @@ def test_the_worker_that_relays_is_killed(run, worker):
             Broadcaster("host://test", patience=30) as broadcaster,
             broadcaster.subscribe("from worker", on_lost=lambda lost: "something may be lost") as answers,
         ):
-            await broadcaster.publish("to worker", "one")
+            await broadcaster.publish("to worker", message)
             seen = await read(answers, 2)
             first.kill()
             seen += await read(answers, 1)
@@ -204,7 +211,7 @@ def test_the_worker_that_relays_is_killed(run, worker):
                     pass
             return seen
 
-    assert run(main()) == ["one", "one", "something may be lost", "two"]
+    assert run(main()) == [message, message, "something may be lost", "two"]
 
 
 def test_a_worker_that_reads_too_slowly_misses_messages_and_the_others_do_not(run, monkeypatch):
@@ -262,6 +269,35 @@ def test_whoever_does_not_speak_as_a_broadcaster_is_cut_off(run, garbage, caplog
 
     assert run(main()) == "x"
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        frames.frame(frames.PUBLISH, "a", b""),
+        frames.frame(frames.PUBLISH, "a", b"x"),
+        frames.frame(frames.PUBLISH, "a", b"t\xff"),
+        frames.frame(frames.LOST, "a", b"x"),
+        frames.frame(7, "a"),
+    ],
+)
+def test_what_another_process_of_this_user_publishes_harms_no_subscriber(run, poison):
+    gaps = []
+
+    async def main():
+        async with (
+            Broadcaster("host://test") as broadcaster,
+            broadcaster.subscribe("a", on_lost=gaps.append) as one,
+        ):
+            _, writer = await asyncio.open_unix_connection(str(relay.private_directory("test") / "relay"))
+            writer.write(poison + frames.frame(frames.PUBLISH, "a", b"ttheirs"))
+            assert await anext(one) == "theirs"
+            await broadcaster.publish("a", "ours")
+            writer.close()
+            return await anext(one)
+
+    assert run(main()) == "ours"
+    assert gaps == []
 
 
 def test_a_worker_that_leaves_is_forgotten(run):
