@@ -24,9 +24,12 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for connecting and for sending the request."""
 # WHATWG HTML 9.2.2 gives up at any status but 200; these are what a proxy says of a server that restarts.
 TEMPORARY = (500, 502, 503, 504)
-_OWN_FAULTS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
-_LASTING = (httpx.TooManyRedirects, httpx.DecodingError)
-"""What a server does that would be the same at the next attempt."""
+_LASTING = (
+    *(httpx.TooManyRedirects, httpx.DecodingError),
+    # A URL, one of the server's redirects among them, and what the request would have from the server: an id, cookies.
+    *(httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError, UnicodeError),
+)
+"""What would be the same at the next attempt."""
 
 
 class EventSourceError(Exception):
@@ -153,8 +156,6 @@ class EventSource:
                             async with aclosing(self._events_of(response)) as batches:
                                 async for batch in batches:
                                     yield batch
-                except _OWN_FAULTS:
-                    raise
                 except _LASTING as fault:
                     raise EventSourceError(f"{self._url}: {fault}") from fault
                 except httpx.TransportError as lost:
@@ -221,7 +222,7 @@ class EventSource:
             return True
         if failure is None and self._max_attempts == 0:
             return False
-        what = failure or "the stream ended"
+        what = "the stream ended" if failure is None else str(failure) or type(failure).__name__
         raise EventSourceError(
             f"{self._url}: {what} (attempts: {self._attempts})", getattr(failure, "status", None)
         ) from failure
@@ -267,7 +268,7 @@ def sse_connect(
 
     Raises (at the iteration):
         EventSourceError: another status or content type, a content coding that ``headers`` have not asked for, redirects
-            without end, or ``max_attempts``.
+            without end, a request that HTTP does not allow (its URL or a redirect's, a header, an id), or ``max_attempts``.
         EventTooLarge: more than ``max_line`` or ``max_event``.
     """
     return EventSource(

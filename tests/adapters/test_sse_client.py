@@ -306,9 +306,28 @@ class TestRefusals:
 
         run(main())
 
-    def test_a_bad_address_is_not_tried_again(self, run: Run) -> None:
-        with pytest.raises(httpx.UnsupportedProtocol):
-            run(gather(sse_connect("ftp://127.0.0.1/")))
+    @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "mailto:x"])
+    def test_a_bad_address_is_not_tried_again(self, run: Run, url: str) -> None:
+        with pytest.raises(EventSourceError, match=url):
+            run(gather(sse_connect(url)))
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"HTTP/1.1 302 Found\r\nLocation: mailto:x\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 302 Found\r\nLocation: ftp://127.0.0.1/\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 302 Found\r\nLocation: /\r\nSet-Cookie: a=\xff\r\nContent-Length: 0\r\n\r\n",
+            HEAD + b"id: a\x0bb\nretry: 0\n\n",
+        ],
+        ids=["no-url", "another-scheme", "a-cookie", "an-id"],
+    )
+    def test_what_makes_the_next_request_impossible_is_an_error(self, run: Run, answer: bytes) -> None:
+        async def main() -> None:
+            async with Script(answer) as script:
+                with pytest.raises(EventSourceError, match=script.url):
+                    await gather(sse_connect(script.url))
+
+        run(main())
 
     def test_nobody_there_is_an_error_after_so_many_attempts(self, run: Run) -> None:
         async def main() -> None:
