@@ -81,6 +81,7 @@ class Channels:
         self._places = wanted(sse)
         self._limits.check(self._places)
         self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._dropped: set[str] = set()  # and not stopped yet: one that is added again begins anew
         self._changed = asyncio.Event()
         self._failure: BaseException | None = None
 
@@ -97,6 +98,7 @@ class Channels:
             places.setdefault(name, "")
         self._limits.check(places)
         self._places = places
+        self._dropped |= dropped & self._pumps.keys()
         self._changed.set()
 
     async def run(self) -> None:
@@ -114,15 +116,17 @@ class Channels:
             await asyncio.gather(*self._pumps.values(), return_exceptions=True)
 
     async def _follow_changes(self) -> None:
-        for name in [name for name in self._pumps if name not in self._places]:
-            await self._stop(name)
+        while self._dropped:
+            await self._stop(self._dropped.pop())
         new = [name for name in self._places if name not in self._pumps]
         for name in new:
             await self._find_place(name)
-        told = {"id": self._sse.connection_id, "channels": self.names}
-        await self._sse.send_json(told, CONTROL, urlencode(self._places))
+        places = dict(self._places)
+        told = {"id": self._sse.connection_id, "channels": list(places)}
+        await self._sse.send_json(told, CONTROL, urlencode(places))
         for name in new:
-            if name in self._places:
+            # Else it was dropped meanwhile, and perhaps added again.
+            if name in places and self._places.get(name) == places[name]:
                 self._pumps[name] = asyncio.create_task(self._pump(name))
                 self._pumps[name].add_done_callback(self._note_failure)
 

@@ -32,7 +32,11 @@ class ChannelsEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
-            status, answer = self._change(await _body(receive))
+            try:
+                request = await _body(receive)
+            except ConnectionError:
+                return
+            status, answer = self._change(request)
             body = json_text.dumps(answer).encode()
             await respond(send, status, [(b"content-type", b"application/json")], body)
         else:
@@ -97,10 +101,12 @@ def _are_names(names: object) -> bool:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """The whole of a request's body; None if it is too large."""
+    """The whole of a request's body; None if it is too large. Raises ConnectionError if the client leaves before its end."""
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError
         body += message.get("body", b"")
         if len(body) > MAX_REQUEST:
             return None

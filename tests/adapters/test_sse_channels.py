@@ -96,6 +96,22 @@ def test_a_client_goes_on_in_all_that_it_had(server: ServerProcess, names: list[
         assert taken(events, 1) == {(three, "6")}
 
 
+def test_a_channel_that_is_dropped_and_added_again_begins_anew(
+    server: ServerProcess, names: list[str]
+) -> None:
+    one = names[0]
+    with sse.connected(server, path(one)) as events:
+        told = control(events)
+        assert (
+            ask(server, "/history", json={"id": told["id"], "add": [one], "drop": [one]}).status_code == 200
+        )
+        last = next(events).id
+    append(server, one, "1")
+    with sse.connected(server, path(one), headers={"Last-Event-ID": last}) as events:
+        control(events)
+        assert taken(events, 1) == {(one, "1")}
+
+
 def test_what_a_history_has_forgotten_is_told_of_that_channel(
     server: ServerProcess, names: list[str]
 ) -> None:
@@ -185,6 +201,19 @@ def test_what_may_not_be_had_is_refused(server: ServerProcess, wrong: list[str])
 )
 def test_a_bad_change_is_refused(server: ServerProcess, body: bytes, status: int) -> None:
     assert ask(server, "/history", content=body).status_code == status
+
+
+def test_a_change_whose_sender_leaves_before_its_end_is_none(server: ServerProcess, names: list[str]) -> None:
+    one, two, three, _ = names
+    with sse.connected(server, path(one)) as events:
+        told = control(events)
+        with server.connect() as connection:
+            body = json.dumps({"id": told["id"], "add": [two]}).encode()
+            connection.send(b"POST /history HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + body)
+            connection.finish_writing()
+            connection.expect_end()
+        assert ask(server, "/history", json={"id": told["id"], "add": [three]}).status_code == 200
+        assert control(events)["channels"] == [one, three]
 
 
 def test_a_connection_that_is_gone_is_unknown(server: ServerProcess, tag: str) -> None:
