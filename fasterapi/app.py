@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from fasterapi import json_text
@@ -21,7 +22,7 @@ try:
     from starlette.concurrency import run_in_threadpool
     from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
-    from starlette.requests import Request
+    from starlette.requests import ClientDisconnect, Request
     from starlette.responses import PlainTextResponse, Response
     from starlette.routing import Mount, Route, Router, WebSocketRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -172,7 +173,9 @@ class _HTTPEndpoint:
                 result = await run_in_threadpool(self._handler, request)
             response = _response(result)
         except HTTPException as error:
-            response = PlainTextResponse(error.detail, error.status_code, error.headers)
+            response = _error_response(error)
+        except ClientDisconnect:  # of request.body(): nobody is left to answer
+            return
         await response(scope, receive, send)
 
 
@@ -188,6 +191,13 @@ def _response(result: object) -> Response:
     raise TypeError(
         f"a handler returns a dict, list, str, bytes or a Starlette response, not {type(result).__name__}"
     )
+
+
+def _error_response(error: HTTPException) -> Response:
+    # RFC 9110 6.4.1: 204 and 304 have no content.
+    if error.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        return Response(status_code=error.status_code, headers=error.headers)
+    return PlainTextResponse(error.detail, error.status_code, error.headers)
 
 
 def _name(handler: Callable[..., Any]) -> str:

@@ -63,6 +63,25 @@ def test_an_exception_of_starlettes_keeps_its_headers(http):
     assert http.get("/gone").headers["x-why"] == "age"
 
 
+def test_an_exception_of_a_status_without_content_has_none(http, server):
+    told = server.stderr.count("Traceback")
+    answers = [http.get("/nothing") for _ in range(2)]
+    assert {(answer.status_code, answer.content, answer.headers["x-own"]) for answer in answers} == {
+        (204, b"", "yes")
+    }
+    assert server.stderr.count("Traceback") == told
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_error(http, server):
+    told = server.stderr.count("Traceback")
+    with server.connect() as connection:
+        connection.send(b"POST /uploaded HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nsome")
+        connection.finish_writing()
+        connection.expect_end()
+    assert http.post("/uploaded", content=b"all").text == "3"
+    assert server.stderr.count("Traceback") == told
+
+
 def test_anything_else_is_an_error_that_names_what_is_possible(serve):
     server = serve("apps.app_class:app")
     assert server.get("/none").status == 500

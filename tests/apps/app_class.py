@@ -146,6 +146,16 @@ async def say(request: Request) -> str:
     return "said"
 
 
+@app.get("/nothing")
+async def nothing(request: Request) -> None:
+    raise HTTPException(204, headers={"x-own": "yes"})
+
+
+@app.post("/uploaded")
+async def uploaded(request: Request) -> str:
+    return f"{len(await request.body())}"
+
+
 @app.sse("/count")
 async def count(sse: SSE) -> None:
     for number in range(3):
