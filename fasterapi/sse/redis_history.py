@@ -22,7 +22,7 @@ try:
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
-    from redis.exceptions import RedisError
+    from redis.exceptions import NoPermissionError, RedisError
 except ImportError as error:
     raise ImportError("RedisHistory needs the package redis: pip install 'fasterapi[redis]'") from error
 
@@ -79,6 +79,14 @@ class _Reader:
     def __init__(self) -> None:
         self.followers = 0
         self.ready = asyncio.Event()
+        self.error: NoPermissionError | None = None
+        """Why it has ended by itself, and all who follow with it."""
+
+    def fail(self, error: NoPermissionError) -> None:
+        self.error = error
+        if self.ready.is_set():
+            self.log.break_off()
+        self.ready.set()
 
     async def stop(self) -> None:
         """One cancellation is not always enough: an answer that comes at the same time may hide it (before Python 3.12)."""
@@ -89,7 +97,7 @@ class _Reader:
 
 class RedisHistory:
     """See ``History``. While Redis is not there, who follows waits for it, and the other methods raise
-    ``redis.exceptions.RedisError``.
+    ``redis.exceptions.RedisError``; so does who follows what Redis does not allow (``NoPermissionError``).
 
     Args:
         url: as ``redis.asyncio.from_url`` takes it.
@@ -157,6 +165,8 @@ class RedisHistory:
                     key = number
                 if batch:
                     continue
+                if reader.error is not None:
+                    raise reader.error
                 if run == log.run and (log.broken or key < log.start):
                     raise UnknownEventId(_id(run, key))
                 if log is reader.log:
@@ -183,6 +193,8 @@ class RedisHistory:
         reader.followers += 1
         try:
             await reader.ready.wait()
+            if reader.error is not None:
+                raise reader.error
             yield reader
         finally:
             reader.followers -= 1
@@ -211,6 +223,10 @@ class RedisHistory:
                         if (run := entry.get("run", log.run)) != log.run:
                             log = self._break_off(reader, run, log.last)
                         log.append(_key(entry_id), _event(run, entry_id, entry))
+            except NoPermissionError as error:
+                # It would be the same the next time.
+                reader.fail(error)
+                return
             except _FAILURES as error:
                 if pause == RETRY[0]:
                     _log.warning("%s cannot be read from Redis (%s)", stream, error)
@@ -256,6 +272,8 @@ class RedisHistory:
         while True:
             try:
                 return await self._older(channel, run, key)
+            except NoPermissionError:
+                raise
             except _FAILURES:
                 await asyncio.sleep(RETRY[1])
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from support.redis_server import RedisServer
 from support.sse import take
 
 from fasterapi.broadcast import Broadcaster, BroadcastUnavailable, ChannelForbidden, redis
@@ -146,21 +145,6 @@ def test_where_redis_is_silent_no_publication_waits_for_the_others(run, shared_r
 # --- What it does not allow ---------------------------------------------------------------------
 
 
-async def user(server: RedisServer, name: str, *channels: str) -> str:
-    """The URL of a user who may have these channels and no others."""
-    async with server.client() as client:
-        await client.acl_setuser(
-            name,
-            enabled=True,
-            reset=True,
-            passwords=["+secret"],
-            categories=["+@all"],
-            keys=["*"],
-            channels=channels,
-        )
-    return f"redis://{name}:secret@127.0.0.1:{server.port}/0"
-
-
 class Listener:
     """Stands in for a WebSocket that is forwarded to and whose client stays."""
 
@@ -187,7 +171,7 @@ def test_a_channel_that_is_forbidden_is_told_to_those_who_want_it_and_the_others
             raise AssertionError("nobody may")
 
     async def main():
-        url = await user(shared_redis, tag, "allowed")
+        url = await shared_redis.user(tag, channels=["allowed"])
         async with (
             Broadcaster(url) as broadcaster,
             broadcaster.subscribe("allowed", on_lost=gaps.append) as one,
@@ -212,7 +196,7 @@ def test_a_channel_that_is_forbidden_is_told_to_those_who_want_it_and_the_others
 
 def test_a_channel_that_is_forbidden_later_ends_its_iterations_and_the_others_live_on(run, shared_redis, tag):
     async def main():
-        url = await user(shared_redis, tag, "kept", "taken")
+        url = await shared_redis.user(tag, channels=["kept", "taken"])
         async with (
             Broadcaster(url) as broadcaster,
             broadcaster.subscribe("kept", on_lost=lambda lost: "something may be lost") as kept,
@@ -223,7 +207,7 @@ def test_a_channel_that_is_forbidden_later_ends_its_iterations_and_the_others_li
             while listener.sent.empty():
                 await broadcaster.publish("taken", "x")
             assert await anext(taken) == "x"
-            await user(shared_redis, tag, "kept")
+            await shared_redis.user(tag, channels=["kept"])
             assert await anext(kept) == "something may be lost"
             await broadcaster.publish("kept", "back")
             assert await anext(kept) == "back"
@@ -233,7 +217,7 @@ def test_a_channel_that_is_forbidden_later_ends_its_iterations_and_the_others_li
             with pytest.raises(ChannelForbidden):
                 await forwarding
             # Once it is allowed again.
-            await user(shared_redis, tag, "kept", "taken")
+            await shared_redis.user(tag, channels=["kept", "taken"])
             async with broadcaster.subscribe("taken") as again:
                 await broadcaster.publish("taken", "again")
                 return await anext(again)

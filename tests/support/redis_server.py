@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +34,20 @@ class RedisServer:
     def client(self) -> Any:
         """For commands of a test's own; to be closed."""
         return Redis.from_url(self.url)
+
+    async def user(self, name: str, channels: Sequence[str] = (), keys: Sequence[str] = ()) -> str:
+        """The URL of a user who may do all, but only with these; also of one whom there was before."""
+        async with self.client() as client:
+            await client.acl_setuser(
+                name,
+                enabled=True,
+                reset=True,
+                passwords=["+secret"],
+                categories=["+@all"],
+                channels=channels,
+                keys=keys,
+            )
+        return f"redis://{name}:secret@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """On the port that it had before, if it had one. Returns when it accepts connections."""
