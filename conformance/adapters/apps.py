@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import random
 from collections.abc import Awaitable, Callable
@@ -41,9 +40,7 @@ PAUSE = 0.02
 """Seconds until what failed is tried again."""
 
 broadcaster = Broadcaster(os.environ.get("BROADCAST", "memory://"))
-history: RedisHistory | None = None
-if "HISTORY" in os.environ:
-    history = RedisHistory(os.environ["HISTORY"], max_events=200_000, max_bytes=1 << 26)
+history = RedisHistory(os.environ.get("HISTORY", "redis://"), max_events=200_000, max_bytes=1 << 26)
 
 
 async def subscribe(ws: WebSocket) -> None:
@@ -60,17 +57,15 @@ async def subscribe(ws: WebSocket) -> None:
 
 async def load(ws: WebSocket) -> None:
     """``?to=history`` or ``?to=channel``; the messages are the connection's name and a number."""
-    put: Callable[[str], Awaitable[Any]] = functools.partial(broadcaster.publish, CHANNEL)
-    if ws.query_params["to"] == "history":
-        assert history is not None
-        put = functools.partial(history.append, CHANNEL)
+    to_history = ws.query_params["to"] == "history"
+    put: Callable[[str, str], Awaitable[Any]] = history.append if to_history else broadcaster.publish
     await ws.send(str(os.getpid()))
     name = await ws.receive()
     stopped = asyncio.ensure_future(ws.receive())
     number, failed = 0, []
     while not stopped.done():
         try:
-            await put(f"{name} {number}")
+            await put(CHANNEL, f"{name} {number}")
         except (BroadcastUnavailable, RedisError, OSError):
             failed.append(number)
             await asyncio.sleep(PAUSE)
@@ -80,7 +75,6 @@ async def load(ws: WebSocket) -> None:
 
 
 async def follow(sse: SSE) -> None:
-    assert history is not None
     after = sse.last_event_id
     if after is None:
         after = await history.position(CHANNEL)
@@ -122,8 +116,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         async with broadcaster:
             await send({"type": "lifespan.startup.complete"})
             await receive()
-        if history is not None:
-            await history.aclose()
+        await history.aclose()
         await send({"type": "lifespan.shutdown.complete"})
         return
     await ROUTES[scope["path"]](scope, receive, send)

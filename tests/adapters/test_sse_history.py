@@ -203,12 +203,10 @@ class TestUnknown:
 
     def test_an_event_larger_than_the_bound_reaches_its_followers(self, open_history: Any, run: Run) -> None:
         async def main() -> None:
-            async with open_history(max_bytes=1000) as history:
-                start = await history.position("c")
-                async with aclosing(history.follow("c", start)) as events:
-                    for text in ("small", "x" * 2000, "y" * 2000, "small again"):
-                        await history.append("c", text)
-                        assert (await anext(events)).data == text
+            async with open_history(max_bytes=1000) as history, sse.following(history) as events:
+                for text in ("small", "x" * 2000, "y" * 2000, "small again"):
+                    await history.append("c", text)
+                    assert (await anext(events)).data == text
 
         run(main())
 

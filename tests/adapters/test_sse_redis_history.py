@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 from support.redis_server import RedisServer
-from support.sse import take
+from support.sse import following, take
 
 from fasterapi import RedisHistory, UnknownEventId
 from fasterapi.sse import redis_history
@@ -43,15 +43,13 @@ async def followed_until_unknown(events: Any) -> tuple[list[str | None], str]:
 
 def test_processes_share_it(shared_redis: RedisServer, run: Run, tag: str) -> None:
     async def main() -> None:
-        here, there = (RedisHistory(shared_redis.url, prefix=tag) for _ in range(2))
-        start = await here.position("c")
-        sent = []
-        async with aclosing(here.follow("c", start)) as events:
-            for number in range(20):
-                sent.append(await (here, there)[number % 2].append("c", str(number)))
+        async with (
+            aclosing(RedisHistory(shared_redis.url, prefix=tag)) as here,
+            aclosing(RedisHistory(shared_redis.url, prefix=tag)) as there,
+            following(here) as events,
+        ):
+            sent = [await (here, there)[number % 2].append("c", str(number)) for number in range(20)]
             assert [event.id for event in await take(events, 20)] == sent
-        await here.aclose()
-        await there.aclose()
 
     run(main())
 
@@ -60,21 +58,18 @@ def test_one_that_comes_back_without_its_streams_is_told_as_a_loss(
     redis_server: RedisServer, run: Run, tag: str
 ) -> None:
     async def main() -> None:
-        history = RedisHistory(redis_server.url, prefix=tag)
-        start = await history.position("c")
-        async with aclosing(history.follow("c", start)) as events:
-            await history.append("c", "before")
-            assert (await anext(events)).data == "before"
-            waiting = asyncio.ensure_future(anext(events))
-            redis_server.stop()
-            redis_server.start()
-            with pytest.raises(UnknownEventId):
-                await waiting
-        position = await history.position("c")
-        await history.append("c", "after")
-        async with aclosing(history.follow("c", position)) as events:
-            assert (await anext(events)).data == "after"
-        await history.aclose()
+        async with aclosing(RedisHistory(redis_server.url, prefix=tag)) as history:
+            async with following(history) as events:
+                await history.append("c", "before")
+                assert (await anext(events)).data == "before"
+                waiting = asyncio.ensure_future(anext(events))
+                redis_server.stop()
+                redis_server.start()
+                with pytest.raises(UnknownEventId):
+                    await waiting
+            async with following(history) as events:
+                await history.append("c", "after")
+                assert (await anext(events)).data == "after"
 
     run(main())
 
@@ -83,9 +78,11 @@ def test_a_reader_that_the_stream_has_gone_on_without_tells_its_followers(
     shared_redis: RedisServer, run: Run, tag: str
 ) -> None:
     async def main() -> None:
-        history, redis = RedisHistory(shared_redis.url, prefix=tag, max_events=100), shared_redis.client()
-        start = await history.position("c")
-        async with aclosing(history.follow("c", start)) as events:
+        async with (
+            shared_redis.client() as redis,
+            aclosing(RedisHistory(shared_redis.url, prefix=tag, max_events=100)) as history,
+            following(history) as events,
+        ):
             await history.append("c", "read")
             assert (await anext(events)).data == "read"
             waiting = asyncio.ensure_future(anext(events))
@@ -95,8 +92,6 @@ def test_a_reader_that_the_stream_has_gone_on_without_tells_its_followers(
                 await pipe.execute()
             with pytest.raises(UnknownEventId):
                 await waiting
-        await redis.aclose()
-        await history.aclose()
 
     run(main())
 
@@ -115,18 +110,19 @@ def test_entries_of_somebody_else_end_no_reader(
     shared_redis: RedisServer, run: Run, tag: str, entry: dict[Any, Any], entry_id: str
 ) -> None:
     async def main() -> None:
-        history, redis = RedisHistory(shared_redis.url, prefix=tag), shared_redis.client()
-        start = await history.position("c")
-        async with aclosing(history.follow("c", start)) as events:
+        async with (
+            shared_redis.client() as redis,
+            aclosing(RedisHistory(shared_redis.url, prefix=tag)) as history,
+            following(history) as events,
+        ):
+            start = await history.position("c")
             await history.append("c", "before")
             await redis.xadd(f"{tag}c", entry, id=entry_id)
             await history.append("c", "after")
             live = await take(events, 3)
-        assert (live[0].data, live[2].data) == ("before", "after")
-        assert live[1].data == ("theirs" if entry == ENTRY else None)
-        assert await history.replay("c", start) == live
-        await redis.aclose()
-        await history.aclose()
+            assert (live[0].data, live[2].data) == ("before", "after")
+            assert live[1].data == ("theirs" if entry == ENTRY else None)
+            assert await history.replay("c", start) == live
 
     run(main())
 
@@ -135,28 +131,26 @@ def test_more_channels_can_be_followed_than_a_pool_has_connections(
     shared_redis: RedisServer, run: Run, tag: str
 ) -> None:
     async def main() -> None:
-        history = RedisHistory(shared_redis.url, prefix=tag)
-        places = {str(number): await history.position(str(number)) for number in range(120)}
-        following = [history.follow(*place) for place in places.items()]
-        waiting = [asyncio.ensure_future(anext(events)) for events in following]
-        for name in places:
-            await history.append(name, name)
-        assert [event.data for event in await asyncio.gather(*waiting)] == list(places)
-        for events in following:
-            await events.aclose()
-        await history.aclose()
+        names = [str(number) for number in range(120)]
+        async with aclosing(RedisHistory(shared_redis.url, prefix=tag)) as history, AsyncExitStack() as stack:
+            each = [await stack.enter_async_context(following(history, name)) for name in names]
+            waiting = [asyncio.ensure_future(anext(events)) for events in each]
+            for name in names:
+                await history.append(name, name)
+            assert [event.data for event in await asyncio.gather(*waiting)] == names
 
     run(main())
 
 
 def test_a_key_that_is_no_stream_is_told(shared_redis: RedisServer, run: Run, tag: str) -> None:
     async def main() -> None:
-        history, redis = RedisHistory(shared_redis.url, prefix=tag), shared_redis.client()
-        await redis.set(f"{tag}c", "x")
-        with pytest.raises(RedisError, match="WRONGTYPE"):
-            await history.position("c")
-        await redis.aclose()
-        await history.aclose()
+        async with (
+            shared_redis.client() as redis,
+            aclosing(RedisHistory(shared_redis.url, prefix=tag)) as history,
+        ):
+            await redis.set(f"{tag}c", "x")
+            with pytest.raises(RedisError, match="WRONGTYPE"):
+                await history.position("c")
 
     run(main())
 
@@ -209,9 +203,10 @@ def test_one_that_was_started_anew_is_told_at_once(keeping_redis: RedisServer, r
     """Nobody can know whether its file was whole."""
 
     async def main() -> None:
-        history = RedisHistory(keeping_redis.url, prefix=tag)
-        start = await history.position("c")
-        async with aclosing(history.follow("c", start)) as events:
+        async with (
+            aclosing(RedisHistory(keeping_redis.url, prefix=tag)) as history,
+            following(history) as events,
+        ):
             last = await history.append("c", "before")
             assert (await anext(events)).data == "before"
             await asyncio.to_thread(keeping_redis.stop)
@@ -219,7 +214,6 @@ def test_one_that_was_started_anew_is_told_at_once(keeping_redis: RedisServer, r
             with pytest.raises(UnknownEventId) as caught:
                 await anext(events)
             assert caught.value.event_id == last
-        await history.aclose()
 
     run(main())
 
@@ -230,15 +224,76 @@ def test_an_entry_of_another_run_of_redis_is_told_as_a_loss(
     """Who reads may not have noticed that Redis was started anew."""
 
     async def main() -> None:
-        history = RedisHistory(shared_redis.url, prefix=tag)
-        start = await history.position("c")
-        async with aclosing(history.follow("c", start)) as events:
+        async with (
+            shared_redis.client() as redis,
+            aclosing(RedisHistory(shared_redis.url, prefix=tag)) as history,
+            following(history) as events,
+        ):
             await history.append("c", "before")
             assert (await anext(events)).data == "before"
-            async with shared_redis.client() as redis:
-                await redis.xadd(f"{tag}c", {**ENTRY, "run": "0"})
+            await redis.xadd(f"{tag}c", {**ENTRY, "run": "0"})
             with pytest.raises(UnknownEventId):
                 await anext(events)
-        await history.aclose()
+
+    run(main())
+
+
+def test_a_stream_that_is_forbidden_is_told_to_those_who_follow_it_and_the_others_live_on(
+    shared_redis: RedisServer, run: Run, tag: str
+) -> None:
+    async def main() -> None:
+        url = await shared_redis.user(tag, keys=[f"{tag}kept", f"{tag}taken"])
+        async with (
+            aclosing(RedisHistory(url, prefix=tag)) as history,
+            following(history, "kept") as kept,
+            following(history, "taken") as taken,
+        ):
+            for call in (
+                history.position("other"),
+                history.append("other", "x"),
+                anext(history.follow("other")),
+            ):
+                with pytest.raises(NoPermissionError):
+                    await call
+            await history.append("taken", "before")
+            assert (await anext(taken)).data == "before"
+            await shared_redis.user(tag, keys=[f"{tag}kept"])
+            with pytest.raises(NoPermissionError):
+                await anext(history.follow("taken", "-0-0"))
+            async with shared_redis.client() as redis:
+                await redis.xadd(f"{tag}taken", ENTRY)  # what was asked for before is still answered
+            with pytest.raises(NoPermissionError):
+                async for _ in taken:
+                    pass
+            await history.append("kept", "after")
+            assert (await anext(kept)).data == "after"
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("fault", "repair", "text"),
+    [
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "read only replica"),
+        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"), "maxmemory"),
+    ],
+    ids=["READONLY", "OOM"],
+)
+def test_what_redis_does_not_take_is_an_error_of_who_appends_and_nobody_misses_anything(
+    redis_server: RedisServer, run: Run, tag: str, fault: tuple[str, ...], repair: tuple[str, ...], text: str
+) -> None:
+    async def main() -> None:
+        async with (
+            redis_server.client() as redis,
+            aclosing(RedisHistory(redis_server.url, prefix=tag)) as history,
+            following(history) as events,
+        ):
+            await history.append("c", "before")
+            await redis.execute_command(*fault)
+            with pytest.raises(RedisError, match=text):
+                await history.append("c", "refused")
+            await redis.execute_command(*repair)
+            await history.append("c", "after")
+            assert [event.data for event in await take(events, 2)] == ["before", "after"]
 
     run(main())

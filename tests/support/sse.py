@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import random
 import string
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
@@ -109,3 +109,10 @@ def arguments(sse: Any) -> Any:
 async def take(events: Any, count: int) -> list[Any]:
     """The next events of an asynchronous iterator."""
     return [await anext(events) for _ in range(count)]
+
+
+@asynccontextmanager
+async def following(history: Any, channel: str = "c") -> AsyncIterator[Any]:
+    """What is appended to a history's channel from now on."""
+    async with aclosing(history.follow(channel, await history.position(channel))) as events:
+        yield events
