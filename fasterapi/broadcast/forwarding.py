@@ -47,6 +47,7 @@ class Forwarding:
         self._subscription = subscription
         self._connection = connection
         self._by_topic = by_topic
+        self._on_lost_failed = False
         self._task: asyncio.Task[None] | None = None
         self._entered = False
 
@@ -98,6 +99,8 @@ class Forwarding:
             self._subscription.when_failed(None)
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self._on_lost_failed and error is None and self.error is not None:
+            raise self.error
 
     @property
     def _member(self) -> Subscription | Forwarding:
@@ -126,13 +129,20 @@ class Forwarding:
         self._subscription.when_failed(self._task.cancel)
         try:
             async for message in self._subscription:
-                await send(message)
+                try:
+                    await send(message)
+                except (
+                    Exception
+                ) as error:  # what a server raises for a client that has gone is its own affair
+                    self.error = error
+                    return
         except asyncio.CancelledError:
             self.error = self._subscription.error
             if self.error is None:
                 raise
-        except Exception as error:  # what a server raises for a client that has gone is its own affair
+        except Exception as error:
             self.error = error
+            self._on_lost_failed = error is not self._subscription.error
         if isinstance(self.error, SubscriberTooSlow):
             await self._close()
 

@@ -103,8 +103,10 @@ class Subscription:
                     self._size -= len(entry)
                     return entry
                 instead = None if self._on_lost is None else self._on_lost(entry)
+                if isinstance(instead, (str, bytes)):
+                    return instead
                 if instead is not None:
-                    return instead  # type: ignore[no-any-return]
+                    raise TypeError(f"on_lost returns str, bytes or None, not {type(instead).__name__}")
             if self.error is not None:
                 raise self.error
             if self._ended:

@@ -146,8 +146,10 @@ class Channels:
                 return
             except UnknownEventId as error:
                 if name in self._places:
-                    self._places[name] = ""
+                    place, self._places[name] = self._places[name], ""
                     await self._find_place(name)
+                    if self._places.get(name) == place:  # it would be the same again
+                        raise
                     await self._send(name, ServerSentEvent(error.event_id, LOST, self._places.get(name)))
 
     async def _send(self, name: str, item: Any) -> None:

@@ -113,6 +113,36 @@ def test_a_gap_can_be_told_in_its_place(run):
     assert run(main()) == ["3 lost", "3", "4", "later"]
 
 
+class SlowStream:
+    """Stands in for an SSE: more was published than it is given before it takes the first message."""
+
+    def __init__(self, broadcaster):
+        self.broadcaster = broadcaster
+
+    async def start(self):
+        for number in range(3):
+            await self.broadcaster.publish("a", str(number))
+
+    async def send(self, message):
+        raise AssertionError(message)
+
+    send_binary = send
+
+
+def raises(lost):
+    raise LookupError("on_lost knows nothing")
+
+
+@pytest.mark.parametrize("on_lost", [raises, lambda lost: lost.count], ids=["raises", "no-message"])
+def test_what_is_wrong_with_on_lost_is_raised_where_messages_are_forwarded(run, on_lost):
+    async def main():
+        async with Broadcaster() as broadcaster:
+            await broadcaster.forward("a", SlowStream(broadcaster), limit=1, on_lost=on_lost)
+
+    with pytest.raises((LookupError, TypeError), match="on_lost"):
+        run(main())
+
+
 def test_the_size_of_what_waits_is_bounded(run):
     async def main():
         async with Broadcaster() as broadcaster, broadcaster.subscribe("a", limit_bytes=100) as slow:

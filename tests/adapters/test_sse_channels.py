@@ -14,7 +14,7 @@ import pytest
 from support import sse
 from support.server import ServerProcess
 
-from fasterapi import Channels, ServerSentEvent
+from fasterapi import Channels, ServerSentEvent, UnknownEventId
 
 CONTROL = "fasterapi.channels"
 
@@ -272,6 +272,28 @@ def test_what_a_channel_gives_while_it_is_dropped_is_not_sent(run: Callable[...,
         return sent
 
     assert run(main()) == [(CONTROL, ["a", "b"]), ("a", "1"), (CONTROL, ["b"]), ("b", "4")]
+
+
+@pytest.mark.parametrize("had", [None, "a=7"])
+def test_a_source_that_cannot_begin_at_all_ends_the_stream(run: Callable[..., Any], had: str | None) -> None:
+    """It is asked again only where that is something else."""
+
+    async def main() -> list[Any]:
+        asked: list[Any] = []
+
+        async def source(name: str, after: str | None) -> AsyncGenerator[str, None]:
+            asked.append(after)
+            assert len(asked) < 5
+            raise UnknownEventId(str(after))
+            yield name
+
+        stream: Any = Stream("a")
+        stream.last_event_id = had
+        with pytest.raises(UnknownEventId):
+            await Channels(stream, source).run()
+        return asked
+
+    assert run(main()) == ([None] if had is None else ["7", None])
 
 
 def test_no_channel_goes_on_when_the_end_of_another_is_cut_short(run: Callable[..., Any]) -> None:
