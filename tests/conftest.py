@@ -77,6 +77,8 @@ def shared_servers(server_command: str) -> Iterator[dict[Any, ServerProcess]]:
     servers: dict[Any, ServerProcess] = {}
     yield servers
     for server in servers.values():
+        server.ask_to_end()
+    for server in servers.values():
         server.end()
 
 

@@ -173,6 +173,7 @@ class ServerProcess:
         for reader in self._readers:
             reader.start()
         self._address: Address | None = None
+        self._asked_to_end = False
         self.ended = False
 
     @property
@@ -266,15 +267,20 @@ class ServerProcess:
             pass
         self.process.wait()
 
+    def ask_to_end(self) -> None:
+        """The first half of ``end``, so that several may end at once."""
+        if self.alive() and not self._asked_to_end:
+            self._asked_to_end = True
+            self.signal(signal.SIGINT)
+
     def end(self) -> None:
         """Ends the server, by force if it has to; then checks what it left behind."""
         if self.ended:
             return
         self.ended = True
-        asked = self.alive()
+        self.ask_to_end()
         try:
-            if asked:
-                self.signal(signal.SIGINT)
+            if self._asked_to_end:
                 self.wait()
         finally:
             self._kill_all()
