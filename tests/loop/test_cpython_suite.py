@@ -8,6 +8,7 @@ import pytest
 from support import conformance
 
 
+@conformance.within_limit
 @pytest.mark.skipif(
     importlib.util.find_spec("test.test_asyncio") is None,
     reason="this Python comes without its tests (Debian: libpython3.N-testsuite)",

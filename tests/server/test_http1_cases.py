@@ -7,6 +7,7 @@ from support import conformance
 ECHO = conformance.ROOT / "conformance" / "http1"
 
 
+@conformance.within_limit
 def test_every_case_ends_as_expected(serve):
     # Idle connections outlive the runner's patience, so that no time-out passes for a close.
     server = serve("echo:app", "--app-dir", str(ECHO), "--timeout-keep-alive", "100")
