@@ -58,9 +58,10 @@ export class Channels {
 
   // Resolves when the server has done so; rejects with its answer if it refuses.
   add(...names) {
-    names.forEach((name) => this.names.add(name));
+    const others = names.filter((name) => !this.names.has(name));
+    others.forEach((name) => this.names.add(name));
     return this.#change({ add: names }).catch((error) => {
-      names.forEach((name) => this.names.delete(name));
+      others.forEach((name) => this.names.delete(name));
       throw error;
     });
   }
