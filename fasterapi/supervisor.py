@@ -65,6 +65,12 @@ class Place:
         self.failures = 0
         """Deaths in a series, each soon after the worker's start."""
 
+    @property
+    def served_since(self) -> float:
+        """When its worker began to serve, minus infinity where none does."""
+        ready_at = self.worker.ready_at if self.worker is not None else None
+        return ready_at if ready_at is not None else -math.inf
+
     def note_failure(self, died: Worker) -> float:
         """The seconds until the next attempt."""
         now = time.monotonic()
@@ -161,7 +167,8 @@ class Supervisor:
         return place.worker.outdated and not any(each.successor for each in self._places)
 
     def _start_due(self) -> None:
-        for place in self._places:
+        # Who has served longest is replaced first: a worker that is spent at once would be replaced again and again.
+        for place in sorted(self._places, key=lambda place: place.served_since):
             if not self._wants_worker(place) or place.start_at > time.monotonic():
                 continue
             try:

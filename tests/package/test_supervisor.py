@@ -5,9 +5,12 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from commandline import Process
+
+from fasterapi import Config, supervisor
 
 Start = Callable[..., Process]
 
@@ -65,3 +68,13 @@ def test_run_returns_when_the_workers_have_ended(start: Start) -> None:
     assert process.get() == (200, b"hello")
     assert process.stop(signal.SIGTERM) == 0
     assert process.out[-1] == "returned"
+
+
+def test_the_worker_that_has_served_longest_is_replaced_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose successors have had their requests as soon as they are there would keep the others from theirs."""
+    monkeypatch.setattr(supervisor, "Worker", lambda *arguments, **options: SimpleNamespace())
+    parent = supervisor.Supervisor(Config("hello:app", workers=2), [])
+    for place, ready_at in zip(parent._places, (2.0, 1.0), strict=True):
+        place.worker = SimpleNamespace(outdated=True, ready_at=ready_at)
+    parent._start_due()
+    assert [place.successor is not None for place in parent._places] == [False, True]
