@@ -79,6 +79,7 @@ class _Reader:
     def __init__(self) -> None:
         self.followers = 0
         self.ready = asyncio.Event()
+        self.stopped = False
         self.error: NoPermissionError | None = None
         """Why it has ended by itself, and all who follow with it."""
 
@@ -89,7 +90,9 @@ class _Reader:
         self.ready.set()
 
     async def stop(self) -> None:
-        """One cancellation is not always enough: an answer that comes at the same time may hide it (before Python 3.12)."""
+        """One cancellation is not always enough: an answer that comes at the same time may hide it (before Python 3.12).
+        Where this is cut short, the task ends with its next answer."""
+        self.stopped = True
         while not self.task.done():
             self.task.cancel()
             await asyncio.wait([self.task], timeout=0.05)
@@ -205,7 +208,7 @@ class RedisHistory:
     async def _read(self, stream: str, reader: _Reader) -> None:
         pause = RETRY[0]
         lost = True
-        while True:
+        while not reader.stopped:
             try:
                 if lost:
                     await self._begin(stream, reader)

@@ -96,6 +96,43 @@ def test_a_reader_that_the_stream_has_gone_on_without_tells_its_followers(
     run(main())
 
 
+def test_a_reader_ends_also_where_a_second_cancellation_cuts_short_who_stops_it(
+    shared_redis: RedisServer, run: Run, tag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with aclosing(RedisHistory(shared_redis.url, prefix=tag)) as history:
+            readers: list[asyncio.Task[None] | None] = []
+            reads = asyncio.Event()
+
+            async def hide_the_first_cancellation(*_: Any, **__: Any) -> None:
+                """As an answer may, that comes at the same time."""
+                readers.append(asyncio.current_task())
+                reads.set()
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    if len(readers) > 1:
+                        raise
+
+            async def follow() -> None:
+                async with following(history) as events:
+                    await anext(events)
+
+            monkeypatch.setattr(history._redis, "xread", hide_the_first_cancellation)
+            follower = asyncio.create_task(follow())
+            await reads.wait()
+            for _ in range(2):
+                follower.cancel()
+                await asyncio.sleep(0)
+            await asyncio.wait([follower])
+            assert readers[0] is not None
+            ended, _ = await asyncio.wait([readers[0]], timeout=5)
+            readers[0].cancel()
+            assert ended
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("entry", "entry_id"),
     [
