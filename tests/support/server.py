@@ -173,6 +173,7 @@ class ServerProcess:
         for reader in self._readers:
             reader.start()
         self._address: Address | None = None
+        self._running = False
         self._asked_to_end = False
         self.ended = False
 
@@ -192,6 +193,7 @@ class ServerProcess:
         found = self.log.wait(find, START_LIMIT)
         if not isinstance(found, re.Match):
             raise NotStarted(f"{self.target} is not running ({found or 'silent'}):\n{self.stderr}")
+        self._running = True
         if found["port"]:
             self._address = (found["v6"] or found["v4"], int(found["port"]))
         elif found["path"]:
@@ -240,7 +242,12 @@ class ServerProcess:
         self.process.send_signal(number)
 
     def wait(self, limit: float = STOP_LIMIT) -> int:
-        """The exit code; the log and the probe's events are whole afterwards."""
+        """The exit code; the log and the probe's events are whole afterwards.
+
+        A server that was not waited for has the time to start as well.
+        """
+        if not self._running:
+            limit += START_LIMIT
         try:
             code = self.process.wait(limit)
         except subprocess.TimeoutExpired:
