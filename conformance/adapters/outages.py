@@ -60,6 +60,8 @@ async def outages(fleet: Fleet, redis: RedisServer, cut: int) -> Outcome:
             await flow(fleet, 1)
             back.append(time.monotonic() - began)
         await flow(fleet)
+        # Else a sender's last message may be one of those that were told as lost.
+        assert await fleet.until(lambda one: one.resumed), "nothing comes of some senders any more"
         sent = await fleet.stop_sending()
         last = {name: max(set(range(each.count)) - each.failed) for name, each in sent.items()}
         whole = await fleet.until(

@@ -48,6 +48,11 @@ class Received:
         """The next number that is expected."""
         return self._next.get(sender, 0)
 
+    @property
+    def resumed(self) -> bool:
+        """Whether something has come of every sender since a loss was told."""
+        return not self._told_since
+
     def silent_losses(self, sent: dict[str, Sent]) -> int:
         """Missing messages that neither this receiver nor their sender was told of."""
         gaps = list(self._gaps)

@@ -46,3 +46,14 @@ def test_what_its_sender_was_told_of_is_not_lost_in_silence() -> None:
     one = received("a 0", "a 3")
     assert one.silent_losses({"a": Sent(5, {1, 4})}) == 1
     assert received("lost", "a 0", "lost", "slow").told == 2
+
+
+def test_it_has_resumed_once_something_has_come_of_each_sender() -> None:
+    streams = [
+        ["a 0"],
+        ["a 0", "lost"],
+        ["lost", "a 0"],
+        ["lost", "a 0", "b 0"],
+        ["lost", "a 0", "b 0", "slow"],
+    ]
+    assert [received(*messages).resumed for messages in streams] == [True, False, False, True, False]
