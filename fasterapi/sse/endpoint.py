@@ -29,6 +29,9 @@ class SSEEndpoint:
         self.__doc__ = handler.__doc__
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # ASGI: before the accept the handshake is refused, 403
+            return
         if scope["type"] == "http" and scope["method"] not in METHODS:
             await respond(send, HTTPStatus.METHOD_NOT_ALLOWED, [(b"allow", ", ".join(METHODS).encode())])
             return

@@ -10,6 +10,8 @@ import pytest
 from support import sse
 from support.server import ServerProcess
 from support.wire import LAST_CHUNK
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 FRAMEWORKS = ("", "/fastapi", "/around")
 ITEMS = b"".join(
@@ -118,6 +120,13 @@ def test_a_route_takes_the_endpoint(server: ServerProcess, tag: str, framework: 
     with sse.connected(server, f"{framework}/handler/seven?tag={tag}") as events:
         assert next(events).data == '{"name":"seven"}'
     server.probe.expect("cleaned", tag)
+
+
+def test_a_websocket_is_refused(server: ServerProcess) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"ws://127.0.0.1:{server.address[1]}/mounted/", proxy=None, open_timeout=10)
+    assert refused.value.response.status_code == 403
+    assert "Traceback" not in server.stderr
 
 
 def test_the_exception_of_an_iterable_is_the_servers_to_report(

@@ -193,6 +193,7 @@ routes = [
     Route("/stop", stop),
     Route("/release", release),
     Route("/handler/{name}", sse_endpoint(handler)),
+    Mount("/mounted", sse_endpoint(handler)),
 ]
 
 fastapi = FastAPI()
