@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from fasterapi import json_text
 from fasterapi.entry import run
+from fasterapi.handlers import check_callable
 from fasterapi.sse.connection import SSE
 from fasterapi.sse.endpoint import sse_endpoint
 from fasterapi.websocket import WebSocket, websocket_endpoint
@@ -149,6 +150,9 @@ class App:
 
     @staticmethod
     def _decorator(add: Callable[..., None], path: str, **options: Any) -> Callable[[Handler], Handler]:
+        if not isinstance(path, str):  # a decorator without parentheses is given the handler
+            raise TypeError(f'a path is a str, as in @app.get("/path"), not {type(path).__name__}')
+
         def register(handler: Handler) -> Handler:
             add(path, handler, **options)
             return handler
@@ -160,6 +164,7 @@ class _HTTPEndpoint:
     """A handler as an ASGI application."""
 
     def __init__(self, handler: HTTPHandler) -> None:
+        check_callable(handler)
         self._handler = handler
         # An object's method may be the coroutine function.
         self._is_async = any(map(inspect.iscoroutinefunction, (handler, type(handler).__call__)))

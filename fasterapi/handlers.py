@@ -12,10 +12,15 @@ from typing import Any, TypeVar
 Connection = TypeVar("Connection")
 
 
-def check_handler(handler: object) -> None:
-    """Raises TypeError for what can be no handler; what it returns is known by ``call`` only."""
+def check_callable(handler: object) -> None:
+    """Raises TypeError for what can be no handler of anything."""
     if not callable(handler):
         raise TypeError(f"a handler must be callable, not {type(handler).__name__}")
+
+
+def check_handler(handler: object) -> None:
+    """Raises TypeError for what can be no handler of a connection; what it returns is known by ``call`` only."""
+    check_callable(handler)
     if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
         raise TypeError(f"{_name(handler)}() has a yield: a handler sends by its connection's methods")
 

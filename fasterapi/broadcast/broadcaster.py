@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from fasterapi.broadcast.backend import Backend
 from fasterapi.broadcast.errors import ChannelForbidden
-from fasterapi.broadcast.forwarding import Forwarding, NativeTopics
+from fasterapi.broadcast.forwarding import Forwarding, NativeTopics, check_connection
 from fasterapi.broadcast.memory import MemoryBackend
 from fasterapi.broadcast.message import Lost, Message, check_channel, encode
 from fasterapi.broadcast.subscription import Limits, OnLost, Policy, Subscription
@@ -140,8 +140,12 @@ class Broadcaster:
         of this server's gets the messages without Python code for each, framed and deflated once for all of them, as long as
         ``policy`` and ``on_lost`` are the defaults; then the server drops what comes while more than 64 KiB wait for it. With ``disconnect`` a client
         that is too slow gets close 1013 (a stream of events ends).
+
+        Raises:
+            TypeError, ValueError: of what is given here.
+            RuntimeError: from ``async with`` and ``await``, before ``connect``.
         """
-        check_channel(channel)
+        check_connection(connection)
         subscription = self.subscribe(
             channel, policy=policy, limit=limit, limit_bytes=limit_bytes, on_lost=on_lost
         )

@@ -31,6 +31,14 @@ class Membership(Protocol):
     def leave(self, member: Subscription | Forwarding) -> None: ...
 
 
+def check_connection(connection: object) -> None:
+    """Raises TypeError for what is neither a WebSocket nor an SSE."""
+    if not (_is_websocket(connection) or hasattr(connection, "send_binary")):
+        raise TypeError(
+            f"a channel is forwarded to a WebSocket or an SSE, not to {type(connection).__name__}"
+        )
+
+
 class Forwarding:
     """See ``Broadcaster.forward``. One that is neither entered nor awaited does nothing, and a RuntimeWarning says so, as that of a
     coroutine."""

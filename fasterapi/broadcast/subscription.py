@@ -55,6 +55,8 @@ class Subscription:
     """
 
     def __init__(self, channel: str, limits: Limits, on_lost: OnLost | None, membership: Membership) -> None:
+        if on_lost is not None and not callable(on_lost):
+            raise TypeError(f"on_lost must be callable or None, not {type(on_lost).__name__}")
         self.channel = channel
         self.dropped = 0
         """Messages that this subscriber was too slow for."""

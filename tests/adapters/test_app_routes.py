@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from fasterapi import sse_endpoint, websocket_endpoint
+from fasterapi import App, sse_endpoint, websocket_endpoint
 
 TIMEOUT = 20
 
@@ -118,6 +118,17 @@ async def yields_later(connection):
 def test_what_is_no_handler_is_refused_at_once(endpoint, handler, fault):
     with pytest.raises(TypeError, match=fault):
         endpoint(handler)
+
+
+@pytest.mark.parametrize("decorator", ["get", "websocket", "sse"])
+def test_a_decorator_without_parentheses_says_so(decorator):
+    with pytest.raises(TypeError, match=r'a path is a str, as in @app.get\("/path"\), not function'):
+        getattr(App(), decorator)(yields)
+
+
+def test_a_handler_of_http_that_cannot_be_called_is_refused_at_once():
+    with pytest.raises(TypeError, match="must be callable, not dict"):
+        App().add_route("/", {})
 
 
 def test_each_method_has_its_handler(http):

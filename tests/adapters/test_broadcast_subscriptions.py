@@ -39,6 +39,14 @@ def test_every_subscriber_of_a_channel_and_no_other_gets_a_message(run):
     assert run(main()) == (["for a"], ["for a"], ["for b"])
 
 
+def test_what_nothing_can_be_sent_to_is_refused_at_once(recwarn):
+    with pytest.raises(TypeError, match="to a WebSocket or an SSE, not to object"):
+        Broadcaster().forward("a", object())
+    with pytest.raises(TypeError, match="on_lost must be callable or None, not str"):
+        Broadcaster().subscribe("a", on_lost="lost")
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize(
     ("channel", "message", "error"),
     [
