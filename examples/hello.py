@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from importlib import import_module
 from pathlib import Path
@@ -45,7 +45,11 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
         await lifespan(receive, send)
         return
     prefix = "/" + scope["path"].split("/")[1]
-    if prefix in demos and scope["path"] != prefix:
+    if scope["path"] in demos and scope["type"] == "http":
+        await answer(
+            send, 307, b"text/plain; charset=utf-8", b"", [(b"location", prefix[1:].encode() + b"/")]
+        )
+    elif prefix in demos:
         scope["root_path"] = scope.get("root_path", "") + prefix
         await demos[prefix](scope, receive, send)
     elif scope["type"] == "http":
@@ -68,11 +72,15 @@ async def respond(scope: Message, send: Send) -> None:
     elif scope["path"] == "/facts.json":
         await answer(send, 200, b"application/json", json.dumps(facts(scope), indent=2).encode())
     else:
-        await answer(send, 404, b"text/plain; charset=utf-8", b"There is / and /facts.json here.\n")
+        there = ", ".join(["/", "/facts.json", *(f"{demo}/" for demo in demos)])
+        await answer(send, 404, b"text/plain; charset=utf-8", f"Here are {there}\n".encode())
 
 
-async def answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
+async def answer(
+    send: Send, status: int, kind: bytes, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
     headers = [
+        *more,
         (b"content-type", kind),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),

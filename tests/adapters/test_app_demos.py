@@ -308,11 +308,14 @@ def test_the_first_example_has_both_below_it(shared):
         assert f'href="/{demo}/"' in page
         assert server.get(f"/{demo}/").body == (EXAMPLES / "pages" / f"{demo}.html").read_bytes()
         assert server.get(f"/{demo}/pages/demo.js").status == 200
+        without_slash = server.get(f"/{demo}")
+        assert (without_slash.status, without_slash.header("location")) == (307, f"{demo}/".encode())
     with websocket(server, "/websocket_demo/ws/chat") as one:
         one.recv(TIMEOUT)
         assert json.loads(one.recv(TIMEOUT))["type"] == "joined"
     assert len(first(server, "/sse_demo/sse/logs", 2)) == 2
-    assert server.get("/nowhere").status == 404
+    nowhere = server.get("/nowhere")
+    assert (nowhere.status, nowhere.body) == (404, b"Here are /, /facts.json, /websocket_demo/, /sse_demo/\n")
 
 
 @pytest.mark.parametrize("demo", ["websocket_demo", "sse_demo"])
