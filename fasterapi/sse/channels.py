@@ -8,6 +8,7 @@ in each channel, so that a client that reconnects goes on in all that it had.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -38,6 +39,9 @@ class ChannelLimits:
 
     Args:
         allow: whether there is such a channel for anybody; all, if it is ``None``.
+
+    Raises:
+        TypeError: ``allow`` is a coroutine function: what it returns is true of every name.
     """
 
     allow: Callable[[str], bool] | None = None
@@ -46,6 +50,10 @@ class ChannelLimits:
     """Characters."""
 
     def __post_init__(self) -> None:
+        # An object's method may be the coroutine function.
+        method = None if self.allow is None else type(self.allow).__call__
+        if inspect.iscoroutinefunction(self.allow) or inspect.iscoroutinefunction(method):
+            raise TypeError("allow must be a function that is not async")
         check_count("max_channels", self.max_channels)
         check_count("max_name", self.max_name)
 

@@ -14,7 +14,7 @@ import pytest
 from support import sse
 from support.server import ServerProcess
 
-from fasterapi import Channels, ServerSentEvent, UnknownEventId
+from fasterapi import Channels, MemoryHistory, ServerSentEvent, UnknownEventId, channels_endpoint
 
 CONTROL = "fasterapi.channels"
 
@@ -222,6 +222,17 @@ def test_a_connection_that_is_gone_is_unknown(server: ServerProcess, tag: str) -
         next(events)
     server.probe.expect("ended", tag)
     assert ask(server, "/generated", json={"id": told["id"]}).status_code == 404
+
+
+class Allow:
+    async def __call__(self, name: str) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("allow", [Allow().__call__, Allow()])
+def test_who_may_have_a_channel_is_not_asked_by_a_coroutine(allow: Any) -> None:
+    with pytest.raises(TypeError, match="allow"):
+        channels_endpoint(MemoryHistory(), allow=allow)
 
 
 class Stream:
