@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 
 import pytest
 from support.transports import CALLBACKS, Buffered, Recorder, connected, drained, fail, fill, reports
@@ -43,10 +44,14 @@ def test_a_close_in_connection_made(run):
     run(main())
 
 
-def test_what_is_written_in_connection_lost_goes_nowhere(run):
+def test_what_is_written_in_connection_lost_goes_nowhere(run, request):
+    # asyncio's own is a TypeError since Python 3.12, mended in 3.13.6 (gh-136234).
+    lines = "fasterapi" in request.node.callspec.id or sys.version_info < (3, 12)
+
     def write(self):
         self.transport.write(b"late")
-        self.transport.writelines([b"late", b"r"])
+        if lines:
+            self.transport.writelines([b"late", b"r"])
         self.transport.close()
         self.transport.abort()
         self.transport.pause_reading()
