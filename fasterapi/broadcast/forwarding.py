@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, Protocol
 
-from fasterapi.broadcast.errors import ChannelForbidden, SubscriberTooSlow
+from fasterapi.broadcast.errors import SubscriberTooSlow
 from fasterapi.broadcast.message import Message
 from fasterapi.broadcast.subscription import Subscription
 from fasterapi.websocket import WebSocket, WebSocketState
@@ -55,7 +55,7 @@ class Forwarding:
         self._subscription = subscription
         self._connection = connection
         self._by_topic = by_topic
-        self._on_lost_failed = False
+        self._raises = False
         self._task: asyncio.Task[None] | None = None
         self._entered = False
 
@@ -107,7 +107,7 @@ class Forwarding:
             self._subscription.when_failed(None)
             self._task.cancel()
             await asyncio.wait([self._task])
-        if self._on_lost_failed and error is None and self.error is not None:
+        if self._raises and error is None and self.error is not None:
             raise self.error
 
     @property
@@ -128,8 +128,6 @@ class Forwarding:
                 for task in waiting:
                     task.cancel()
                 await asyncio.wait(waiting)
-        if isinstance(self.error, ChannelForbidden):
-            raise self.error
 
     async def _pump(self) -> None:
         send = _sender(self._connection)
@@ -139,9 +137,8 @@ class Forwarding:
             async for message in self._subscription:
                 try:
                     await send(message)
-                except (
-                    Exception
-                ) as error:  # what a server raises for a client that has gone is its own affair
+                # What a server raises for a client that has gone is its own affair.
+                except Exception as error:
                     self.error = error
                     return
         except asyncio.CancelledError:
@@ -150,7 +147,7 @@ class Forwarding:
                 raise
         except Exception as error:
             self.error = error
-            self._on_lost_failed = error is not self._subscription.error
+            self._raises = not isinstance(error, SubscriberTooSlow)
         if isinstance(self.error, SubscriberTooSlow):
             await self._close()
 
