@@ -31,6 +31,7 @@ const CONTROL = "fasterapi.channels";
 export class Channels {
   #known; // that the server has told the channels of this connection: a promise and its ends
   #first = true;
+  #closing = new AbortController();
 
   // names: the channels to begin with. options: of EventSource ({withCredentials}). The promise "opened" is resolved when
   // the server has told the channels, and rejected if it refuses them, or if close() comes first.
@@ -74,6 +75,7 @@ export class Channels {
   close() {
     this.source.close();
     this.#refuse("closed");
+    this.#closing.abort(new Error("channels: closed"));
   }
 
   // A connection that the server does not know yet.
@@ -113,6 +115,7 @@ export class Channels {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(wish),
       credentials: this.options.withCredentials ? "include" : "same-origin",
+      signal: this.#closing.signal,
     });
     if (!answer.ok) throw new Error(`channels: ${answer.status} ${await answer.text()}`);
   }

@@ -54,6 +54,17 @@ async def binary(sse: SSE) -> None:
     await asyncio.sleep(3600)
 
 
+class Silent:
+    """Channels whose changes are never answered."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] != "POST":
+            await streams.endpoint(scope, receive, send)
+            return
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
 async def page(request: Request) -> Response:
     return FileResponse(PAGE)
 
@@ -69,6 +80,7 @@ app = Starlette(
         Route("/fasterapi.js", script),
         Route("/binary", sse_endpoint(binary)),
         Route("/channels", streams),
+        Route("/silent", Silent()),
         Route("/append", streams.append, methods=["POST"]),
         Route("/cut", streams.cut, methods=["POST"]),
     ]
