@@ -278,7 +278,10 @@ def test_the_end_is_sent_behind_what_waits(run):
     run(main())
 
 
-def test_pausing_before_the_first_byte(run):
+def test_pausing_before_the_first_byte(run, request):
+    if "asyncio" in request.node.callspec.id and sys.version_info < (3, 11):
+        pytest.skip("asyncio forgets such a pause before Python 3.11")
+
     async def main():
         protocol, peer = await connected(connection_made=lambda self: self.transport.pause_reading())
         with peer:
