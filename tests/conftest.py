@@ -29,6 +29,12 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where files run side by side (scripts/test), the longest must not be left for the end: it builds the wheel."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.path.name != "test_install.py")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--server-command",
