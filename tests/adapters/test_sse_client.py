@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from support import sse
+from support.event_script import HEAD, NO_MORE, Script
 from support.server import ServerProcess
 
 from fasterapi import ServerSentEvent, sse_connect
@@ -21,8 +22,6 @@ from fasterapi.sse.client import EventSource, EventSourceError
 from fasterapi.sse.parser import EventTooLarge
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-NO_MORE = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
 
 
 @pytest.fixture
@@ -46,39 +45,6 @@ def run(run: Run) -> Run:
 
 def compressed(body: bytes) -> bytes:
     return HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n") + gzip.compress(body)
-
-
-class Script:
-    """A server whose answers are bytes made beforehand, one for each connection; the last one repeats."""
-
-    def __init__(self, *answers: bytes) -> None:
-        self.answers = list(answers)
-        self.requests: list[bytes] = []
-        self.times: list[float] = []
-
-    async def __aenter__(self) -> Script:
-        self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        await self._server.wait_closed()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
-            await writer.drain()
-        finally:
-            writer.close()
-
-    def last_ids(self) -> list[bytes | None]:
-        found = []
-        for request in self.requests:
-            fields = dict(line.lower().partition(b": ")[::2] for line in request.split(b"\r\n"))
-            found.append(fields.get(b"last-event-id"))
-        return found
 
 
 async def gather(source: Any) -> list[ServerSentEvent]:

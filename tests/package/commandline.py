@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import IO
 
+import pytest
+
 import fasterapi
 
 LIMIT = 20.0
@@ -136,3 +138,8 @@ def get_from(listener: socket.socket) -> bytes:
         while data := peer.recv(65536):
             answer += data
         return answer
+
+
+def loop_or_skip(loop: str) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
