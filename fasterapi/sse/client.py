@@ -16,6 +16,7 @@ try:
 except ImportError as error:
     raise ImportError("sse_connect needs httpx: pip install 'fasterapi[client]'") from error
 
+from fasterapi.exception_groups import consists_of, first_of
 from fasterapi.numbers import check_count, check_interval, check_seconds
 from fasterapi.sse.event import ServerSentEvent
 from fasterapi.sse.parser import EventStreamParser
@@ -28,6 +29,7 @@ _LASTING = (
     *(httpx.TooManyRedirects, httpx.DecodingError),
     # A URL, one of the server's redirects among them, and what the request would have from the server: an id, cookies.
     *(httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError, UnicodeError),
+    OverflowError,  # of a port above 65535, in a group of anyio's
 )
 """What would be the same at the next attempt."""
 
@@ -156,10 +158,12 @@ class EventSource:
                             async with aclosing(self._events_of(response)) as batches:
                                 async for batch in batches:
                                     yield batch
-                except _LASTING as fault:
-                    raise EventSourceError(f"{self._url}: {fault}") from fault
-                except httpx.TransportError as lost:
-                    failure = lost
+                except Exception as fault:
+                    if consists_of(fault, _LASTING):
+                        raise EventSourceError(f"{self._url}: {first_of(fault)}") from fault
+                    if not isinstance(fault, httpx.TransportError):
+                        raise
+                    failure = fault
                 if not self._may_go_on(failure):
                     return
                 await asyncio.sleep(self._delay())

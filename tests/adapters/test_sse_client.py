@@ -272,7 +272,7 @@ class TestRefusals:
 
         run(main())
 
-    @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "mailto:x"])
+    @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "mailto:x", "http://127.0.0.1:65536/"])
     def test_a_bad_address_is_not_tried_again(self, run: Run, url: str) -> None:
         with pytest.raises(EventSourceError, match=url):
             run(gather(sse_connect(url)))
