@@ -208,10 +208,12 @@ class EventSource:
             return EventSourceError(f"it answered {status} {response.reason_phrase}", status)
         if status != HTTPStatus.OK:
             raise EventSourceError(f"{self._url} answered {status} {response.reason_phrase}, not 200", status)
-        coding = response.headers.get("content-encoding", "identity").lower()
-        if coding != "identity" and response.request.headers["accept-encoding"] == "identity":
+        codings = response.headers.get("content-encoding", "").lower().replace(",", " ").split()
+        if set(codings) - {"identity"} and response.request.headers["accept-encoding"] == "identity":
             # A few bytes of it may stand for a very long event, or for no end of empty lines.
-            raise EventSourceError(f"{self._url} answered in {coding}, which was not asked for", status)
+            raise EventSourceError(
+                f"{self._url} answered in {', '.join(codings)}, which was not asked for", status
+            )
         content_type = response.headers.get("content-type", "")
         if content_type.partition(";")[0].strip().lower() != "text/event-stream":
             raise EventSourceError(

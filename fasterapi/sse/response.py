@@ -26,6 +26,10 @@ CLOSE_WITHIN = 5.0
 """Seconds that an iterable has to close; as the ``grace`` of ``SSE``."""
 
 
+_ONE_EVENT = (str, bytes, bytearray, memoryview, Mapping)
+"""What has parts that nobody wants one by one."""
+
+
 class EventSourceResponse(Response):
     """Sends what an iterable gives: ``str`` as it is, ``ServerSentEvent``, anything else as JSON (see ``SSE.send``).
 
@@ -38,6 +42,10 @@ class EventSourceResponse(Response):
         headers: besides the stream's own, which they replace.
         keep_alive_interval: seconds of silence before a ping, ``None`` for no pings.
         shutdown_grace: seconds that the stream may go on once the server stops, before it is ended.
+
+    Raises:
+        TypeError: the content is no iterable, or text, bytes or a mapping, which is one event; seconds that are no number.
+        ValueError: seconds out of range.
     """
 
     media_type = "text/event-stream"
@@ -54,6 +62,8 @@ class EventSourceResponse(Response):
     ) -> None:
         check_interval("keep_alive_interval", keep_alive_interval)
         check_seconds("shutdown_grace", shutdown_grace)
+        if isinstance(content, _ONE_EVENT) or not isinstance(content, (Iterable, AsyncIterable)):
+            raise TypeError(f"content must be an iterable of events, not {type(content).__name__}")
         self.status_code = status_code
         self.background = background
         self.content = content

@@ -255,10 +255,17 @@ class TestRefusals:
 
         run(main())
 
-    def test_the_content_type_may_have_parameters_and_capitals(self, run: Run) -> None:
+    @pytest.mark.parametrize(
+        "head",
+        [
+            b"Content-Type: Text/Event-Stream;charset=utf-8\r\n",
+            b"Content-Type: text/event-stream\r\nContent-Encoding: \r\n",
+            b"Content-Type: text/event-stream\r\nContent-Encoding: Identity, identity\r\n",
+        ],
+    )
+    def test_what_means_the_same_is_taken(self, run: Run, head: bytes) -> None:
         async def main() -> None:
-            answer = b"HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream;charset=utf-8\r\n\r\ndata: a\n\n"
-            async with Script(answer) as script:
+            async with Script(b"HTTP/1.1 200 OK\r\n" + head + b"\r\ndata: a\n\n") as script:
                 assert len(await gather(sse_connect(script.url, max_attempts=0))) == 1
 
         run(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +13,8 @@ from support.server import ServerProcess
 from support.wire import LAST_CHUNK
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+
+from fasterapi import EventSourceResponse, ServerSentEvent
 
 FRAMEWORKS = ("", "/fastapi", "/around")
 ITEMS = b"".join(
@@ -140,3 +143,10 @@ def test_the_exception_of_an_iterable_is_the_servers_to_report(
     assert not answer.endswith(b"0\r\n\r\n")
     server.probe.expect("closed", tag)
     server.expect_log("TypeError")
+
+
+@pytest.mark.parametrize("content", ["text", b"bytes", {"a": 1}, ServerSentEvent("a"), None, iter], ids=type)
+def test_one_event_is_no_content(content: Any) -> None:
+    """A text was sent character by character."""
+    with pytest.raises(TypeError, match=f"not {type(content).__name__}$"):
+        EventSourceResponse(content)
