@@ -30,13 +30,15 @@ def test_given_port(serve):
         assert greets(connection)
 
 
-def test_IPv6(shared):
-    server = shared("apps.scenarios:app", "--host", "::1")
-    with server.connect() as connection:
-        assert greets(connection)
-        assert greets(connection)
-    with pytest.raises(OSError, match="refused"):
-        Connection(("127.0.0.1", server.address[1]))
+def test_IPv6(serve):
+    with socket.socket() as other:  # takes the port of IPv4, which nobody else then listens on
+        other.bind(("127.0.0.1", 0))
+        server = serve("apps.scenarios:app", "--host", "::1", "--port", str(other.getsockname()[1]))
+        with server.connect() as connection:
+            assert greets(connection)
+            assert greets(connection)
+        with pytest.raises(OSError, match="refused"):
+            Connection(("127.0.0.1", server.address[1]))
 
 
 def test_host_name(serve):
