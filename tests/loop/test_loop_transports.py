@@ -279,8 +279,8 @@ def test_the_end_is_sent_behind_what_waits(run):
 
 
 def test_pausing_before_the_first_byte(run, request):
-    if "asyncio" in request.node.callspec.id and sys.version_info < (3, 11):
-        pytest.skip("asyncio forgets such a pause before Python 3.11")
+    # asyncio's own forgets such a pause before Python 3.11.
+    forgets = "asyncio" in request.node.callspec.id and sys.version_info < (3, 11)
 
     async def main():
         protocol, peer = await connected(connection_made=lambda self: self.transport.pause_reading())
@@ -288,7 +288,7 @@ def test_pausing_before_the_first_byte(run, request):
             peer.sendall(b"waits")
             for _ in range(10):
                 await asyncio.sleep(0)
-            assert protocol.names() == ["connection_made"]
+            assert protocol.names() == ["connection_made", *["data_received"] * forgets]
             assert not protocol.transport.is_reading()
             protocol.transport.resume_reading()
             await protocol.until("data_received")
