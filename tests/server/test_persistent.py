@@ -174,6 +174,12 @@ def test_U03_idle_connection_is_closed(impatient):
         connection.expect_end()
 
 
+def test_connection_that_never_asks_is_not_served_for_ever(impatient):
+    """Whether by this limit or that of the head: it ends (S3, no bytes)."""
+    with impatient.connect(timeout=30) as connection:
+        connection.expect_end()
+
+
 def test_U03_not_while_a_request_runs(impatient, tag):
     with impatient.connect() as connection, impatient.connect() as idle:
         assert connection.get("/hello").status == 200
